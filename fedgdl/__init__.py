@@ -1,0 +1,12 @@
+"""The library of fedgdl: models on a NumPy autograd core, data, and the parts of federated learning.
+
+Import from here to use the core by itself (`from fedgdl import Tensor, nn, optim`). Runs of whole
+federations are started from `experiments`, which stands above this package.
+"""
+
+from fedgdl import nn, optim
+from fedgdl.autograd import Tensor
+
+__all__ = ["Tensor", "__version__", "nn", "optim"]
+
+__version__ = "0.1.0"

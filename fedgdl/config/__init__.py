@@ -1,0 +1,29 @@
+"""An experiment's configuration: its schema, and reading it from TOML."""
+
+from fedgdl.config.loading import nearest, parse_experiment, to_toml
+from fedgdl.config.schema import (
+    AggregationConfig,
+    DataConfig,
+    EngineConfig,
+    Experiment,
+    FaultConfig,
+    FaultsConfig,
+    PartitionConfig,
+    StrategyConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "AggregationConfig",
+    "DataConfig",
+    "EngineConfig",
+    "Experiment",
+    "FaultConfig",
+    "FaultsConfig",
+    "PartitionConfig",
+    "StrategyConfig",
+    "TrainingConfig",
+    "nearest",
+    "parse_experiment",
+    "to_toml",
+]

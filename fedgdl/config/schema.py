@@ -1,0 +1,241 @@
+"""The schema of an experiment: every key, its type, its range and its default.
+
+There is no default anywhere else. Single values are checked where they are declared;
+combinations of values are checked in `check_combinations`, in one place.
+
+Example:
+    >>> TrainingConfig(learning_rate=0.1).batch_size
+    500
+"""
+
+import math
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from fedgdl.errors import ConfigError
+from fedgdl.parameters import DType
+
+__all__ = [
+    "AggregationConfig",
+    "DataConfig",
+    "EngineConfig",
+    "Experiment",
+    "FaultConfig",
+    "FaultsConfig",
+    "PartitionConfig",
+    "StrategyConfig",
+    "TrainingConfig",
+    "check_combinations",
+]
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.@:+-]+$")]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class PartitionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the training examples are split into clients.
+
+    Attributes:
+        kind: `"natural"`: the groups that the source itself has (mailbox owners, say);
+            `"iid"`: equal random parts; `"shares"`: random parts of stated shares.
+        clients: for `"iid"` how many, or their names; for `"shares"` their names.
+        shares: for `"shares"`, each client's share of the examples; they sum to 1.
+    """
+
+    kind: Literal["natural", "iid", "shares"] = "natural"
+    clients: Count | tuple[Name, ...] | None = None
+    shares: tuple[Share, ...] = ()
+
+
+class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the examples come from and how they are prepared.
+
+    Attributes:
+        source: the data set's name; `fedgdl data list` prints them.
+        fallback: the data set to use when `source` is not on this machine; none: an error.
+        root: a folder to look in before `FEDGDL_DATA` and the user's cache.
+        partition: how the examples become clients.
+        test_fraction: the share of all examples kept for testing, for sources without a split of their own.
+        min_count: words found in fewer training examples than this are left out of the vocabulary.
+        max_tokens: only the first so many distinct words of an example are kept; none: all.
+        examples: how many examples a synthetic source generates.
+    """
+
+    source: Name
+    fallback: Name | None = None
+    root: str | None = None
+    partition: PartitionConfig = PartitionConfig()
+    test_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.2
+    min_count: Count = 1
+    max_tokens: Count | None = None
+    examples: Annotated[int, Meta(ge=10, le=1_000_000)] = 6_000
+
+
+class TrainingConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one client trains in one round.
+
+    Attributes:
+        epochs: passes over the client's own examples.
+        batch_size: examples a step.
+        learning_rate: step size of plain SGD.
+        loss_reduction: whether a step descends the batch's mean loss or its sum.
+        shuffle: whether each epoch visits the examples in a new seeded order, or in file order.
+        drop_last: whether a last batch smaller than `batch_size` is skipped.
+    """
+
+    learning_rate: Annotated[float, Meta(gt=0)]
+    epochs: Count = 1
+    batch_size: Count = 500
+    loss_reduction: Literal["mean", "sum"] = "mean"
+    shuffle: bool = True
+    drop_last: bool = False
+
+
+class StrategyConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How updates become the next model.
+
+    Attributes:
+        kind: the algorithm.
+        weighting: whether every client counts the same, or by its number of examples.
+        min_updates: a round with fewer updates than this changes nothing and is reported as failed.
+    """
+
+    kind: Literal["fedavg"] = "fedavg"
+    weighting: Literal["num_examples", "equal"] = "num_examples"
+    min_updates: Count = 1
+
+
+class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the coordinator sees of an update.
+
+    Attributes:
+        kind: `"plain"`: everything.
+    """
+
+    kind: Literal["plain"] = "plain"
+
+
+class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One fault to inject: what happens to which client in which round.
+
+    Attributes:
+        kind: `"kill"` ends the client's worker with SIGKILL; `"nan"` and `"infinity"` spoil one element
+            of its update; `"raise"` raises in its training; `"stall"` never answers; `"corrupt"` flips a
+            bit of the bytes it sends.
+        client: the client's id.
+        round: the round, counted from 1.
+        when: for `"kill"`, the moment: before it trains, after it has trained, or after its result is sent.
+    """
+
+    kind: Literal["kill", "nan", "infinity", "raise", "stall", "corrupt"]
+    client: Name
+    round: Count
+    when: Literal["before_training", "after_training", "after_sending"] = "before_training"
+
+
+class FaultsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Faults to inject, for demonstrations and tests of what a run survives."""
+
+    events: tuple[FaultConfig, ...] = ()
+
+
+class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where clients run.
+
+    Attributes:
+        kind: `"processes"`: in long-lived worker processes; `"inline"`: in this one (for debuggers).
+        workers: how many worker processes; none: one for each usable core.
+        round_deadline_seconds: a client that has not answered by then is left out of the round and its
+            worker replaced; none: a round waits as long as its workers live.
+    """
+
+    kind: Literal["processes", "inline"] = "processes"
+    workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    round_deadline_seconds: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
+    """One federated experiment, complete: the file, the overrides and the defaults together.
+
+    Attributes:
+        name: names the run's folder.
+        task: a task of this library, or a user's own as `"module:Name"`.
+        data: where the examples come from.
+        training: how one client trains.
+        rounds: how many rounds.
+        seed: the root of every random stream.
+        cohort_size: clients sampled a round; none: all of them.
+        dtype: the parameters' element type.
+        strategy, aggregation, faults, engine: see their classes.
+    """
+
+    name: Name
+    task: Name
+    data: DataConfig
+    training: TrainingConfig
+    rounds: Count = 3
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 12345
+    cohort_size: Count | None = None
+    dtype: DType = "float32"
+    strategy: StrategyConfig = StrategyConfig()
+    aggregation: AggregationConfig = AggregationConfig()
+    faults: FaultsConfig = FaultsConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+def check_combinations(experiment: Experiment) -> None:
+    """Refuses values that are right by themselves but not together.
+
+    Raises:
+        ConfigError: names the keys, their values and what would be right.
+    """
+    partition = experiment.data.partition
+    _refuse(
+        partition.kind == "natural" and (partition.clients is not None or bool(partition.shares)),
+        'data.partition.clients and shares go with kind = "iid" or "shares"; '
+        "a natural partition takes its clients from the source",
+    )
+    _refuse(
+        partition.kind == "iid" and (partition.clients is None or bool(partition.shares)),
+        'data.partition.kind = "iid" needs clients (a number or names) and no shares',
+    )
+    if partition.kind == "shares":
+        names = partition.clients if isinstance(partition.clients, tuple) else ()
+        _refuse(
+            not names or len(names) != len(partition.shares),
+            f'data.partition.kind = "shares" needs as many names in clients as there are shares, '
+            f"got clients = {partition.clients!r} and shares = {list(partition.shares)}",
+        )
+        total = math.fsum(partition.shares)
+        _refuse(abs(total - 1) > 1e-9, f"data.partition.shares must sum to 1, they sum to {total:g}")
+    if isinstance(partition.clients, tuple):
+        twice = sorted({name for name in partition.clients if partition.clients.count(name) > 1})
+        _refuse(bool(twice), f"data.partition.clients names {', '.join(twice)} more than once")
+    for key, value in (
+        ("training.learning_rate", experiment.training.learning_rate),
+        ("engine.round_deadline_seconds", experiment.engine.round_deadline_seconds),
+    ):
+        _refuse(value is not None and not math.isfinite(value), f"{key} = {value}: expected a finite number")
+    _refuse(
+        experiment.cohort_size is not None and experiment.strategy.min_updates > experiment.cohort_size,
+        f"strategy.min_updates = {experiment.strategy.min_updates} can never be met by "
+        f"cohort_size = {experiment.cohort_size}",
+    )
+    processes_only = {"kill", "stall"}
+    for fault in experiment.faults.events:
+        _refuse(
+            experiment.engine.kind == "inline" and fault.kind in processes_only,
+            f'faults.events kind = "{fault.kind}" would end this process itself under engine.kind = "inline"; '
+            'use engine.kind = "processes"',
+        )
+        _refuse(
+            fault.kind == "stall" and experiment.engine.round_deadline_seconds is None,
+            'faults.events kind = "stall" never ends without engine.round_deadline_seconds',
+        )
+
+
+def _refuse(is_wrong: bool, message: str) -> None:
+    if is_wrong:
+        raise ConfigError(message)

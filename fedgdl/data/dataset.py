@@ -1,0 +1,129 @@
+"""Examples, batches of them, and their split into clients: the shapes that training relies on.
+
+A data set is whatever satisfies these protocols. The library's own sets are memory-mapped
+arrays shared by all processes; a user's set may be arrays in memory, or a function from
+client id to examples: a population is never asked for as a list of its clients' data.
+
+Example:
+    >>> import numpy as np
+    >>> mails = BagExamples(np.array([4, 7, 7, 9]), np.array([0, 2, 2, 4]), np.array([1, 0, 1]))
+    >>> len(mails), mails.take(np.array([2, 1])).offsets
+    (3, array([0, 2, 2]))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fedgdl.errors import DataError
+
+__all__ = ["BagExamples", "Batch", "Examples", "FederatedDataset"]
+
+
+class Batch(Protocol):
+    """Some examples, ready for a model; what else it holds is between a task and its data."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        ...
+
+
+BatchT_co = TypeVar("BatchT_co", bound=Batch, covariant=True)
+
+
+class Examples(Protocol[BatchT_co]):
+    """The examples of one client, or of a test set, in a fixed order."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        ...
+
+    def slice(self, start: int, stop: int) -> BatchT_co:
+        """Returns the examples start to stop - 1, without copying where that is possible."""
+        ...
+
+    def take(self, rows: npt.NDArray[np.int64]) -> BatchT_co:
+        """Returns the examples of the given rows, in the given order."""
+        ...
+
+
+class FederatedDataset(Protocol[BatchT_co]):
+    """A training set split into clients, and a test set that nobody trains on.
+
+    Attributes:
+        client_ids: the population, sorted.
+        test: the test set.
+        fingerprint: a digest of the prepared data's contents, equal for equal data.
+        description: one line for people: the source, its size, and whether it is synthetic.
+        is_synthetic: whether the examples were generated.
+    """
+
+    @property
+    def client_ids(self) -> Sequence[str]: ...  # noqa: D102 (described in the class)
+    @property
+    def test(self) -> Examples[BatchT_co]: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def description(self) -> str: ...  # noqa: D102
+    @property
+    def is_synthetic(self) -> bool: ...  # noqa: D102
+
+    def client(self, client_id: str) -> Examples[BatchT_co]:
+        """Returns one client's own examples.
+
+        Raises:
+            DataError: there is no such client.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BagExamples:
+    """Examples that are bags of words: each a set of word ids, with a label. Also a batch of them.
+
+    Attributes:
+        token_ids: (tokens,) int64, the word ids of all examples one after another.
+        offsets: (examples + 1,) int64; example i has `token_ids[offsets[i]:offsets[i + 1]]`. `offsets[0]` is 0
+            for a batch; for a part of a larger array it may be any position, and is taken away by `slice`.
+        labels: (examples,) integers, 1 for spam and 0 for ham.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.integer]
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        return len(self.labels)
+
+    def slice(self, start: int, stop: int) -> "BagExamples":
+        """Returns examples start to stop - 1; words and labels are views, offsets start from 0."""
+        first, last = self.offsets[start], self.offsets[min(stop, len(self))]
+        offsets = self.offsets[start : stop + 1] - first
+        return BagExamples(self.token_ids[first:last], offsets, self.labels[start:stop])
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "BagExamples":
+        """Returns copies of the examples of the given rows, in the given order."""
+        starts = self.offsets[rows]
+        counts = self.offsets[rows + 1] - starts
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        return BagExamples(self.token_ids[where], offsets, self.labels[rows])
+
+    @classmethod
+    def of(cls, bags: Sequence[Sequence[int]], labels: Sequence[int]) -> "BagExamples":
+        """Returns the examples of some bags of word ids and their labels.
+
+        Raises:
+            DataError: there are not as many bags as labels.
+        """
+        if len(bags) != len(labels):
+            message = f"there are {len(bags)} bags of words but {len(labels)} labels"
+            raise DataError(message)
+        token_ids = np.array([token for bag in bags for token in bag], dtype=np.int64)
+        offsets = np.concatenate(([0], np.cumsum([len(bag) for bag in bags], dtype=np.int64)))
+        return cls(token_ids, offsets, np.array(labels, dtype=np.int64))

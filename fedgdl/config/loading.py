@@ -4,12 +4,10 @@ Every mistake ends in a `ConfigError` that names the key, the value, what is all
 nearest right spelling.
 
 Example:
-    >>> text = 'name = "x"\\ntask = "spam"\\n[data]\\nsource = "enron"\\n[training]\\nlearning_rat = 1'
-    >>> parse_experiment(text, "x.toml")
+    >>> parse_experiment("rounds = many", "x.toml")
     Traceback (most recent call last):
         ...
-    fedgdl.errors.ConfigError: x.toml: training.learning_rat is not a known key; did you mean learning_rate? \
-(known in training: batch_size, drop_last, epochs, learning_rate, loss_reduction, shuffle)
+    fedgdl.errors.ConfigError: x.toml is no TOML: Invalid value (at line 1, column 10)
 """
 
 import difflib

@@ -236,6 +236,6 @@ def check_combinations(experiment: Experiment) -> None:
         )
 
 
-def _refuse(is_wrong: bool, message: str) -> None:
+def _refuse(is_wrong: bool, message: str) -> None:  # noqa: FBT001 (the condition is the whole point)
     if is_wrong:
         raise ConfigError(message)

@@ -13,7 +13,7 @@ Example:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,11 @@ class BagExamples:
         if len(bags) != len(labels):
             message = f"there are {len(bags)} bags of words but {len(labels)} labels"
             raise DataError(message)
-        token_ids = np.array([token for bag in bags for token in bag], dtype=np.int64)
+        return cls.of_arrays([np.array(bag, dtype=np.int64) for bag in bags], labels)
+
+    @classmethod
+    def of_arrays(cls, bags: Sequence[npt.NDArray[np.int64]], labels: Sequence[int]) -> "BagExamples":
+        """Returns the examples of as many (tokens,) int64 arrays of word ids as there are labels."""
         offsets = np.concatenate(([0], np.cumsum([len(bag) for bag in bags], dtype=np.int64)))
+        token_ids = np.concatenate(bags) if bags else np.zeros(0, dtype=np.int64)
         return cls(token_ids, offsets, np.array(labels, dtype=np.int64))

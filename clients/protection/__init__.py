@@ -1,0 +1,6 @@
+"""What a client does to its update before it leaves the worker."""
+
+from clients.protection.plain import PlainProtection
+from clients.protection.protection import Protection
+
+__all__ = ["PlainProtection", "Protection"]

@@ -1,0 +1,1 @@
+"""Attacks: what a coordinator, or another onlooker, can read out of what it is sent."""

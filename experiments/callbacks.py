@@ -1,0 +1,32 @@
+"""What may watch a run: subclass `Callback` and override what you want to hear of.
+
+Example:
+    >>> class Count(Callback):
+    ...     rounds = 0
+    ...     def round_finished(self, history, record):
+    ...         self.rounds += 1
+"""
+
+from experiments.run_history import RunHistory
+from fedgdl.federated import RoundRecord
+
+__all__ = ["Callback"]
+
+
+class Callback:
+    """Hears of a run's events, in the thread that runs it; does nothing by itself."""
+
+    def run_started(self, history: RunHistory) -> None:
+        """The data is loaded, the model built, and the workers are starting."""
+
+    def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
+        """A round begins."""
+
+    def client_answered(self, history: RunHistory, round_index: int, client_id: str, *, has_update: bool) -> None:
+        """A client of the cohort has delivered its update, or will not."""
+
+    def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
+        """A round is over; `history` holds its record and its model already."""
+
+    def run_finished(self, history: RunHistory) -> None:
+        """The run has ended, `history.status` says how; the workers are gone."""

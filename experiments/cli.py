@@ -1,0 +1,30 @@
+"""The `fedgdl` program's first lines: kept small, since every worker process imports them with it.
+
+The commands themselves are in `experiments.commands`; they load what they need when they are called.
+"""
+
+import multiprocessing
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Runs the command line and ends the process: 0 done, 1 a run failed, 2 bad usage or configuration."""
+    if multiprocessing.get_start_method(allow_none=True) is None:
+        multiprocessing.set_start_method("spawn")
+    from experiments.commands.app import app
+
+    try:
+        app(prog_name="fedgdl")
+    except Exception as error:
+        from fedgdl.errors import ConfigError, FedgdlError
+
+        if not isinstance(error, FedgdlError):
+            raise  # a defect: its traceback is wanted
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of `fedgdl`, one module each."""

@@ -1,0 +1,141 @@
+"""`fedgdl run`: runs an experiment and keeps what it gives."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from experiments.commands.output import JsonOption, SetOption, error_console, log_to, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from experiments.run_history import RunHistory
+
+__all__ = ["run"]
+
+_INTERRUPTED: Final = 130
+"""The exit code of a program that was ended by Ctrl-C, as shells count it: 128 + SIGINT."""
+
+_MAX_CLIENT_COLUMNS: Final = 6
+
+
+def run(
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="NAME|FILE.toml", help="A shipped experiment or a file of your own.")
+    ] = None,
+    *,
+    overrides: SetOption = None,
+    engine: Annotated[
+        Literal["processes", "inline"] | None, typer.Option(help="Where clients run: engine.kind.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="How many worker processes: engine.workers.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="How many rounds.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder [default: runs/NAME-TIME].")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an experiment: fedgdl run spam. Keeps config, history, model, log and plot in a folder."""
+    if list_all:
+        _list(as_json=as_json)
+        return
+    if experiment is None:
+        message = "name an experiment or a file; fedgdl run --list shows what is shipped"
+        raise typer.BadParameter(message, param_hint="NAME|FILE.toml")
+    shortcuts = {"engine.kind": engine, "engine.workers": workers, "rounds": rounds}
+    given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    history, folder = _simulate(experiment, [*(overrides or ()), *given], out)
+    if as_json:
+        print_json({**history.to_dict(), "folder": str(folder)})
+    else:
+        _print_summary(history, folder)
+    if history.status == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+    if not any(record.status == "done" for record in history.rounds):
+        raise typer.Exit(1)
+
+
+def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHistory, Path]":
+    from experiments.callbacks import Callback
+    from experiments.progress import ProgressBar
+    from experiments.run_folder import RunFolder, make_folder, new_folder
+    from experiments.simulation import load_config, simulate
+
+    class Remember(Callback):
+        history: "RunHistory | None" = None
+
+        def run_started(self, history: "RunHistory") -> None:
+            self.history = history
+
+    console = error_console()
+    config = load_config(name, overrides)
+    folder = RunFolder(make_folder(out) if out is not None else new_folder(config.name))
+    log_to(console)
+    remember = Remember()
+    try:
+        return simulate(config, [remember, folder, ProgressBar(console)]), folder.path
+    except KeyboardInterrupt:
+        if remember.history is None:
+            raise
+        return remember.history, folder.path
+    finally:
+        folder.close()
+
+
+def _list(*, as_json: bool) -> None:
+    from experiments.simulation import load_config, shipped_configs
+
+    configs = {name: load_config(name) for name in shipped_configs()}
+    if as_json:
+        print_json({"experiments": [{"name": name, "task": item.task} for name, item in configs.items()]})
+        return
+    for name, text in shipped_configs().items():
+        first_line = text.splitlines()[0].removeprefix("#").strip()
+        typer.echo(f"{name:14} {first_line}")
+
+
+def _print_summary(history: "RunHistory", folder: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{history.experiment.name}: {history.data_description}", highlight=False)
+    if history.is_synthetic:
+        console.print("The e-mails are synthetic: these numbers say nothing about real mail.", style="yellow")
+    console.print(_table(history))
+    if history.status == "interrupted":
+        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow")
+    console.print(f"model {history.model.sha256()[:16]}  kept in {folder}", highlight=False, soft_wrap=True)
+
+
+def _table(history: "RunHistory") -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    clients = sorted({client.client_id for record in history.rounds for client in record.clients})
+    shown = clients if len(clients) <= _MAX_CLIENT_COLUMNS else []
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption="under a name: the loss in that client's own training; s: seconds" if shown else None,
+    )
+    for heading in ("round", "accuracy", "loss", *shown, "MB up", "down", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for record in history.rounds:
+        losses = {client.client_id: client.train_loss for client in record.clients}
+        table.add_row(
+            f"{record.round_index}" + ("" if record.status == "done" else " failed"),
+            "" if record.accuracy is None else f"{record.accuracy:.2%}",
+            "" if record.loss is None else f"{record.loss:.4f}",
+            *(_loss_in_words(client, losses) for client in shown),
+            f"{record.bytes_up / 1e6:.2f}",
+            f"{record.bytes_down / 1e6:.2f}",
+            f"{record.seconds:.2f}",
+        )
+    return table
+
+
+def _loss_in_words(client_id: str, losses: dict[str, float | None]) -> str:
+    """Returns a client's loss, that it failed, or nothing where it was not in the cohort."""
+    if client_id not in losses:
+        return ""
+    loss = losses[client_id]
+    return "failed" if loss is None else f"{loss:.4f}"

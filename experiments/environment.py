@@ -1,0 +1,74 @@
+"""What a result was made with, and whether this installation is whole.
+
+Example:
+    >>> "numpy" in versions()
+    True
+"""
+
+import importlib
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["blas_libraries", "package_folders", "problems", "versions"]
+
+_PACKAGES = ("fedgdl", "clients", "server", "experiments")
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that results may depend on, by name."""
+    import numpy as np
+
+    import fedgdl
+
+    return {"fedgdl": fedgdl.__version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def dependency_versions() -> dict[str, str]:
+    """Returns the installed version of each package that fedgdl requires, by name."""
+    names = [
+        requirement.split(";")[0].split(">")[0].split("=")[0].strip()
+        for requirement in importlib.metadata.requires("fedgdl") or ()
+        if "extra ==" not in requirement
+    ]
+    return {name: importlib.metadata.version(name) for name in sorted(names)}
+
+
+def blas_libraries() -> list[dict[str, Any]]:
+    """Returns the linear-algebra libraries loaded with NumPy: name, version, kernels and number of threads."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.dot(np.ones(2), np.ones(2))  # makes sure the library is loaded
+    keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
+    return [{key: info.get(key) for key in keys} for info in threadpool_info() if info.get("user_api") == "blas"]
+
+
+def package_folders() -> dict[str, str]:
+    """Returns where each of the four packages was imported from."""
+    folders = {}
+    for name in _PACKAGES:
+        file = importlib.import_module(name).__file__
+        folders[name] = str(Path(file).parent) if file else "nowhere (a namespace package: another project's folder?)"
+    return folders
+
+
+def problems() -> list[str]:
+    """Returns what is wrong with this installation, in words; nothing when it is whole.
+
+    The package names `clients`, `server` and `experiments` are common ones, and pip lets another
+    distribution overwrite them without a word; so their common folder is checked.
+    """
+    found = []
+    folders = package_folders()
+    homes = {name: str(Path(folder).parent) for name, folder in folders.items()}
+    if len(set(homes.values())) > 1:
+        found.append(
+            f"the four packages do not come from one place: {homes}; another distribution shadows some of them. "
+            "Install fedgdl into a virtual environment of its own"
+        )
+    if sys.prefix == sys.base_prefix:
+        found.append("this Python is no virtual environment; `clients` and `server` are names that others use, too")
+    return found

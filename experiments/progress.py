@@ -1,0 +1,78 @@
+"""A progress bar over rounds and clients, on the standard error output, with rate and time left.
+
+Example:
+    >>> import rich.console
+    >>> bar = ProgressBar(rich.console.Console(stderr=True))
+"""
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from experiments.callbacks import Callback
+from experiments.run_history import RunHistory
+from fedgdl.federated import RoundRecord
+
+__all__ = ["ProgressBar"]
+
+
+class _Rate(ProgressColumn):
+    """Finished steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f}/s" if speed else "", style="progress.data.speed")
+
+
+class ProgressBar(Callback):
+    """Shows two bars, rounds of the run and clients of the round, while a run goes on in a terminal.
+
+    Args:
+        console: where to draw; not a terminal: nothing is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._rounds = self._progress.add_task("rounds", total=None)
+        self._clients = self._progress.add_task("clients", total=None)
+
+    def run_started(self, history: RunHistory) -> None:
+        """Starts drawing."""
+        self._progress.update(self._rounds, total=history.experiment.rounds)
+        self._progress.start()
+
+    def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
+        """Empties the bar of clients."""
+        self._progress.reset(self._clients, total=cohort_size, description=f"clients of round {round_index}")
+
+    def client_answered(self, history: RunHistory, round_index: int, client_id: str, *, has_update: bool) -> None:
+        """Moves the bar of clients on."""
+        self._progress.advance(self._clients)
+
+    def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
+        """Moves the bar of rounds on, and says how good the model is by now."""
+        accuracy = "" if record.accuracy is None else f" (accuracy {record.accuracy:.2%})"
+        self._progress.update(self._rounds, advance=1, description=f"rounds{accuracy}")
+
+    def run_finished(self, history: RunHistory) -> None:
+        """Stops drawing and removes the bars."""
+        self._progress.stop()

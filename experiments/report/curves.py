@@ -1,0 +1,52 @@
+"""The picture of a run: loss and accuracy by round."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.run_history import RunHistory
+
+__all__ = ["draw_curves"]
+
+_MAX_CLIENT_LINES: Final = 8
+"""With more clients than this, only the test curves are drawn."""
+
+
+def draw_curves(history: "RunHistory") -> "Figure":
+    """Returns a figure: left the loss, right the accuracy, on the test set and in the clients' training.
+
+    Says so in its title when the data was synthetic.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    rounds = [record.round_index for record in history.rounds]
+    loss_axes.plot(rounds, [record.loss for record in history.rounds], "o-", color="black", label="test")
+    accuracy_axes.plot(rounds, [record.accuracy for record in history.rounds], "o-", color="black", label="test")
+    for client_id in _clients_to_draw(history):
+        points = [
+            (record.round_index, client.train_loss, client.train_accuracy)
+            for record in history.rounds
+            for client in record.clients
+            if client.client_id == client_id and client.status == "done"
+        ]
+        style = {"linewidth": 1, "marker": ".", "alpha": 0.7, "label": client_id}
+        loss_axes.plot([point[0] for point in points], [point[1] for point in points], **style)
+        accuracy_axes.plot([point[0] for point in points], [point[2] for point in points], **style)
+    loss_axes.set(xlabel="round", ylabel="mean loss", ylim=(0, None))
+    accuracy_axes.set(xlabel="round", ylabel="accuracy")
+    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1))
+    for axes in (loss_axes, accuracy_axes):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    loss_axes.legend(fontsize="small")
+    figure.suptitle(history.experiment.name + (" (synthetic data)" if history.is_synthetic else ""))
+    return figure
+
+
+def _clients_to_draw(history: "RunHistory") -> list[str]:
+    ids = sorted({client.client_id for record in history.rounds for client in record.clients})
+    return ids if len(ids) <= _MAX_CLIENT_LINES else []

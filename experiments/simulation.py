@@ -1,0 +1,220 @@
+"""Puts a federation together from its configuration and runs it: the place where all parts meet.
+
+Example:
+    >>> from experiments import load_config, simulate
+    >>> config = load_config("spam", ["data.source=synthetic-mail", "rounds=1", "engine.kind=inline"])
+    >>> history = simulate(config)
+    >>> [record.status for record in history.rounds]
+    ['done']
+"""
+
+import contextlib
+import importlib.resources
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from clients.worker import Worker
+from clients.worker_process import WorkerSetup
+from clients.worker_process import main as worker_main
+from experiments.callbacks import Callback
+from experiments.environment import versions
+from experiments.run_history import RunHistory
+from fedgdl.config import Experiment, nearest, parse_experiment
+from fedgdl.errors import ConfigError
+from fedgdl.federated import Task, find_task, make_strategy
+from fedgdl.parameters import Layout
+from fedgdl.runtime import (
+    ParameterSlots,
+    SharedParameters,
+    interrupts_deferred,
+    terminate_as_interrupt,
+    usable_cores,
+)
+from fedgdl.seeding import stream
+from server.aggregation import make_aggregation
+from server.coordinator import Coordinator, Federation
+from server.engines import Engine, InlineEngine, ProcessEngine
+from server.recorder import Recorder
+
+__all__ = ["load_config", "shipped_configs", "simulate"]
+
+
+def shipped_configs() -> dict[str, str]:
+    """Returns name -> TOML text of the experiments that come with fedgdl, sorted by name."""
+    folder = importlib.resources.files("experiments") / "configs"
+    files = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: files[name].read_text(encoding="utf-8") for name in sorted(files)}
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Returns an experiment's configuration.
+
+    Args:
+        source: the name of a shipped experiment (`"spam"`), or the path of a TOML file.
+        overrides: `"table.key=value"` each, as `--set` takes them.
+
+    Raises:
+        ConfigError: there is no such experiment or file, or it holds a mistake; the message names the key, the
+            value, what is allowed and the nearest right spelling.
+    """
+    shipped = shipped_configs()
+    if str(source) in shipped:
+        return parse_experiment(shipped[str(source)], f"{source}.toml", overrides)
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and path.suffix != ".toml":
+            message = (
+                f"there is no experiment {str(source)!r}{nearest(str(source), shipped)} "
+                f"(shipped: {', '.join(shipped)}; or give the path of a .toml file)"
+            )
+        else:
+            message = f"the configuration {path} cannot be read: {error}"
+        raise ConfigError(message) from error
+    return parse_experiment(text, path.name, overrides)
+
+
+def simulate(
+    experiment: Experiment,
+    callbacks: Sequence[Callback] = (),
+    *,
+    task: Task[Any] | None = None,
+    recorder: Recorder | None = None,
+) -> RunHistory:
+    """Runs a federation and returns its history.
+
+    A script that uses worker processes needs `if __name__ == "__main__":` around this call, since
+    workers import the script. In a notebook it works as it is.
+
+    Args:
+        experiment: the configuration, from `load_config`.
+        callbacks: hear of each event as it happens.
+        task: a task of your own; it is sent to the workers with cloudpickle. Left out: the one that the
+            configuration names.
+        recorder: sees all that the coordinator sees; `Recorder(keep=True)` keeps it.
+
+    Raises:
+        FedgdlError: the data is missing or damaged, workers cannot be started, or a task's code raises for
+            every client. The finished rounds have been given to the callbacks by then.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; likewise, and no process is left.
+    """
+    own_task = task
+    task = own_task if own_task is not None else find_task(experiment.task)
+    data = task.load_data(experiment)
+    model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
+    parameters = model.flatten()
+    strategy = make_strategy(experiment.strategy)
+    history = RunHistory(
+        experiment=experiment,
+        data_description=data.description,
+        data_fingerprint=data.fingerprint,
+        is_synthetic=data.is_synthetic,
+        versions=versions(),
+        model=parameters.copy(),
+    )
+    with _engine(experiment, own_task, parameters.layout, len(data.client_ids)) as (engine, slots):
+        federation = Federation(
+            experiment=experiment,
+            task=task,
+            data=data,
+            model=model,
+            parameters=parameters,
+            strategy=strategy,
+            aggregation=make_aggregation(
+                experiment.aggregation, parameters.layout, strategy.sum_shapes(parameters.layout)
+            ),
+            slots=slots,
+            engine=engine,
+            recorder=recorder if recorder is not None else Recorder(),
+        )
+        _run(federation, history, callbacks)
+    return history
+
+
+def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callback]) -> None:
+    """Runs all rounds; the history's status tells how it ended, and every callback hears of it."""
+
+    def client_answered(round_index: int, client_id: str, has_update: bool) -> None:  # noqa: FBT001 (a callback)
+        for callback in callbacks:
+            callback.client_answered(history, round_index, client_id, has_update=has_update)
+
+    coordinator = Coordinator(federation, client_answered)
+    history.status = "failed"  # until shown otherwise
+    with terminate_as_interrupt():
+        try:
+            coordinator.start()
+            history.status = "running"
+            for callback in callbacks:
+                callback.run_started(history)
+            for round_index in range(1, federation.experiment.rounds + 1):
+                cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
+                for callback in callbacks:
+                    callback.round_started(history, round_index, cohort_size)
+                record = coordinator.run_round(round_index)
+                history.first_task_time = coordinator.first_task_time
+                with interrupts_deferred():  # a round is kept whole or not at all
+                    history.add_round(record, federation.parameters)
+                    for callback in callbacks:
+                        callback.round_finished(history, record)
+            history.status = "done"
+        except KeyboardInterrupt:
+            history.status = "interrupted"
+            raise
+        except BaseException:
+            history.status = "failed"
+            raise
+        finally:
+            federation.engine.close(is_calm=history.status == "done")
+            with interrupts_deferred():
+                for callback in callbacks:
+                    callback.run_finished(history)
+
+
+@contextlib.contextmanager
+def _engine(
+    experiment: Experiment, own_task: Task[Any] | None, layout: Layout, num_clients: int
+) -> Iterator[tuple[Engine, ParameterSlots]]:
+    """Yields the configured engine, not yet started, and the slots its workers read parameters from."""
+    if experiment.engine.kind == "inline":
+        slots = ParameterSlots(bytearray(ParameterSlots.nbytes(layout)), layout)
+
+        def make_worker() -> Worker:
+            worker = Worker(experiment, own_task if own_task is not None else find_task(experiment.task))
+            worker.attach(slots)
+            return worker
+
+        yield InlineEngine(make_worker), slots
+        return
+    with SharedParameters(layout) as memory:
+        setup = WorkerSetup(
+            experiment=experiment,
+            pickled_task=None if own_task is None else _pickle_task(own_task),
+            memory_name=memory.name,
+            log_level=logging.getLogger().getEffectiveLevel(),
+        )
+        cohort_size = min(experiment.cohort_size or num_clients, num_clients)
+        num_workers = experiment.engine.workers or usable_cores()
+        engine = ProcessEngine(min(num_workers, cohort_size), worker_main, setup)
+        try:
+            yield engine, memory.slots
+        finally:
+            engine.close(is_calm=False)
+
+
+def _pickle_task(task: Task[Any]) -> bytes:
+    """Returns a user's task for the workers: classes of a notebook or script go by value, not by name.
+
+    Raises:
+        ConfigError: it cannot be pickled.
+    """
+    import cloudpickle
+
+    try:
+        pickled: bytes = cloudpickle.dumps(task)
+    except Exception as error:  # whatever an object's own pickling raises
+        message = f"the task {type(task).__name__} cannot be sent to worker processes: {error}; try engine.kind=inline"
+        raise ConfigError(message) from error
+    return pickled

@@ -1,0 +1,139 @@
+"""A model's parameter: a named leaf whose data and gradient lie in vectors shared by the whole model.
+
+The data are a view into `fedgdl.parameters.Parameters`, so an optimiser's step changes the
+vector that is sent and averaged, without a copy. The first gradient of a step overwrites the
+former one and later gradients add to it: gradients are never zeroed. A table of which a
+batch touches few rows gets a `SparseGradient` instead.
+
+Not here: who owns the vectors (`fedgdl.nn.Module.flatten`).
+
+Example:
+    >>> weight = Parameter(np.zeros((4, 1), dtype="float32"))
+    >>> weight.receive_rows(np.array([3]), np.ones((1, 1), dtype="float32"))
+    >>> weight.grad
+    SparseGradient(1 rows of a (4, 1) table, float32)
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fedgdl.autograd.sparse import SparseGradient, add_rows
+from fedgdl.autograd.tensor import Array, Tensor
+from fedgdl.parameters import Layout, Parameters
+
+__all__ = ["GradientVector", "Parameter"]
+
+
+class GradientVector:
+    """One vector for the dense gradients of a model, laid out as its parameters are.
+
+    Allocated when the first dense gradient arrives: a model of sparse tables alone never has one. The
+    parts of sparse tables are never written, so they take address space but no memory.
+
+    Args:
+        layout: the layout of the model's parameters.
+    """
+
+    __slots__ = ("_views", "layout")
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._views: Parameters | None = None
+
+    def view(self, name: str) -> Array:
+        """Returns the place of one parameter's gradient; it holds anything until the first gradient is copied in."""
+        if self._views is None:
+            self._views = Parameters(self.layout, np.empty(self.layout.size, self.layout.dtype))
+        return self._views[name]
+
+
+class Parameter(Tensor):
+    """A tensor that an optimiser changes.
+
+    Args:
+        data: float32 or float64 array, adopted without copying where it is contiguous.
+        requires_grad: false for a frozen parameter, which stays in the vector but gets no gradient.
+
+    Attributes:
+        name: its path in the model, e.g. `"words.weight"`; empty until the model is flattened.
+        parameters: the vector of which `data` is a view; none until the model is flattened.
+
+    Raises:
+        GraphError: the data are not float32 or float64.
+    """
+
+    __slots__ = ("_buffer", "_gradients", "name", "parameters")
+
+    def __init__(self, data: npt.ArrayLike, *, requires_grad: bool = True) -> None:
+        super().__init__(np.asarray(data, order="C"), requires_grad=requires_grad)
+        self.name = ""
+        self.parameters: Parameters | None = None
+        self._gradients: GradientVector | None = None
+        self._buffer: Array | None = None
+
+    def bind(self, name: str, parameters: Parameters, gradients: GradientVector) -> None:
+        """Moves the data into a model's vector; a gradient that arrived before is dropped.
+
+        Args:
+            name: one of the vector's names, of this parameter's shape.
+            parameters: the model's vector; its view takes over this parameter's values.
+            gradients: where a dense gradient is to be put.
+        """
+        view = parameters[name]
+        np.copyto(view, self.data)
+        self.data = view
+        self.name = name
+        self.parameters = parameters
+        self._gradients = gradients
+        self._buffer = None
+        self.grad = None
+
+    def receive(self, gradient: Array) -> None:
+        """Takes in a dense gradient of the data's shape and dtype, copying or adding it in place.
+
+        Raises:
+            GraphError: shape or dtype differ from the data's.
+        """
+        self._check(gradient)
+        if isinstance(self.grad, np.ndarray):
+            self.grad += gradient
+            return
+        if self._buffer is None:
+            self._buffer = self._gradients.view(self.name) if self._gradients is not None else np.empty_like(self.data)
+        np.copyto(self._buffer, gradient)
+        if self.grad is not None:  # rows came first: from here on the gradient is dense
+            self.grad.add_to(self._buffer)
+        self.grad = self._buffer
+
+    def receive_rows(
+        self, ids: npt.NDArray[np.int64], rows: Array, repeats: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        """Takes in a gradient that is zero but for some rows, keeping it sparse where it is.
+
+        The three arrays are not to be written to before the step.
+
+        Args:
+            ids: (n,) int64 row numbers, 0 to V - 1; they may repeat.
+            rows: (n, ...) of the data's row shape and dtype; or (b, ...) with `repeats`.
+            repeats: (b,) int64 of sum n: the first `repeats[0]` ids share the first row, and so on.
+
+        Raises:
+            GraphError: the rows do not fit.
+        """
+        if isinstance(self.grad, np.ndarray):
+            add_rows(self.grad, ids, rows, repeats)
+            return
+        if self.grad is None:
+            self.grad = SparseGradient(self.data.shape, self.data.dtype)
+        self.grad.append(ids, rows, repeats)
+
+    def __repr__(self) -> str:
+        """Returns name, shape and dtype, never the values."""
+        return f"Parameter({self.name or 'unnamed'}: {self.shape} {self.dtype})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles the values alone; the copy belongs to no vector until its model is flattened."""
+        return functools.partial(type(self), requires_grad=self.requires_grad), (np.array(self.data),)

@@ -1,0 +1,44 @@
+"""The data sets that a configuration can name.
+
+A new data set is one new file in `fedgdl/data/sources/` and one line here. A source's module is
+imported only when it is asked for.
+
+Example:
+    >>> find_source("synthetic-mail").is_synthetic
+    True
+"""
+
+import importlib
+from typing import Final
+
+from fedgdl.config import nearest
+from fedgdl.data.locate import SourceReport, describe
+from fedgdl.data.source import Source
+from fedgdl.errors import DataError
+
+__all__ = ["SOURCES", "find_source", "list_sources"]
+
+SOURCES: Final = {
+    "enron": "fedgdl.data.sources.enron",
+    "enron-book": "fedgdl.data.sources.enron_book",
+    "sms": "fedgdl.data.sources.sms",
+    "synthetic-mail": "fedgdl.data.sources.synthetic_mail",
+}
+
+
+def find_source(name: str) -> Source:
+    """Returns the source of a name.
+
+    Raises:
+        DataError: there is none; the message gives the nearest spelling.
+    """
+    if name not in SOURCES:
+        message = f"there is no data set {name!r}{nearest(name, SOURCES)} (known: {', '.join(sorted(SOURCES))})"
+        raise DataError(message)
+    source: Source = importlib.import_module(SOURCES[name]).SOURCE
+    return source
+
+
+def list_sources() -> list[SourceReport]:
+    """Returns what every source is and where it is on this machine, in the order of their names."""
+    return [describe(find_source(name)) for name in sorted(SOURCES)]

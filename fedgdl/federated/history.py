@@ -1,0 +1,66 @@
+"""What happened in a run, round by round, as plain values.
+
+Example:
+    >>> record = RoundRecord(1, "failed", None, None, 0.5, 0, 0, (ClientRecord("bob", "failed", reason="worker died"),))
+    >>> record.to_dict()["clients"][0]["reason"]
+    'worker died'
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["ClientRecord", "RoundRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRecord:
+    """One client in one round.
+
+    Attributes:
+        client_id: who.
+        status: `"done"`, or `"failed"`: its update is not in the round's model.
+        num_examples, train_loss, train_accuracy: as in `ClientUpdate`; none for a failed client.
+        reason: why it failed; empty otherwise.
+    """
+
+    client_id: str
+    status: Literal["done", "failed"]
+    num_examples: int | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One round.
+
+    Attributes:
+        round_index: counted from 1.
+        status: `"done"`, or `"failed"`: too few updates came and the model stayed as it was.
+        loss: mean loss of a test example after the round; none where nothing was evaluated.
+        accuracy: share of test examples predicted right after the round, 0 to 1.
+        seconds: wall-clock time of training, aggregation and evaluation.
+        bytes_up: bytes of the messages that reached the coordinator.
+        bytes_down: bytes of the messages it sent, plus the parameter vector once for each client, although
+            workers on this machine read it from shared memory.
+        clients: one record for each client of the cohort, in the order of their ids.
+    """
+
+    round_index: int
+    status: Literal["done", "failed"]
+    loss: float | None
+    accuracy: float | None
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    clients: tuple[ClientRecord, ...]
+
+    @property
+    def failures(self) -> tuple[ClientRecord, ...]:
+        """The clients whose update is missing."""
+        return tuple(client for client in self.clients if client.status == "failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the record as JSON-ready values."""
+        return {**asdict(self), "clients": [asdict(client) for client in self.clients]}

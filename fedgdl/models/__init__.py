@@ -1,0 +1,5 @@
+"""Models that recipes and federations share."""
+
+from fedgdl.models.spam import SpamModel
+
+__all__ = ["SpamModel"]

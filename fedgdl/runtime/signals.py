@@ -1,0 +1,57 @@
+"""Signals: one way to end, at a moment of our choosing.
+
+Only the main thread of a process can change how signals are handled; elsewhere these context
+managers do nothing.
+
+Example:
+    >>> with terminate_as_interrupt(), interrupts_deferred():
+    ...     pass
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = ["ignore_interrupts", "interrupts_deferred", "terminate_as_interrupt"]
+
+
+def ignore_interrupts() -> None:
+    """Makes this process deaf to Ctrl-C, which reaches every process of the terminal's group.
+
+    Also takes back a deferral inherited from the process that started this one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Holds Ctrl-C back until the block has ended; processes started within inherit the deferral."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """Treats SIGTERM as Ctrl-C while the block runs: KeyboardInterrupt in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,126 @@
+"""The messages between the coordinator and its workers: nouns in imperative pairs.
+
+Every message is a frozen struct with bounded fields; an unknown field is refused. Two unions say
+who may send what: `ToWorker` and `ToCoordinator`.
+
+Example:
+    >>> TrainResult(round_index=1, client_id="bob", payload=b"").client_id
+    'bob'
+"""
+
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Struct
+
+from fedgdl.config import TrainingConfig
+
+__all__ = [
+    "MAX_CLIENTS_PER_TASK",
+    "MAX_REASON_CHARACTERS",
+    "ClientFailed",
+    "ParametersReference",
+    "PlainUpdate",
+    "Shutdown",
+    "ToCoordinator",
+    "ToWorker",
+    "TrainResult",
+    "TrainTask",
+    "WorkerFailed",
+    "WorkerReady",
+]
+
+MAX_CLIENTS_PER_TASK: Final = 4_096
+MAX_REASON_CHARACTERS: Final = 1_000
+MAX_SUMS: Final = 64
+
+ClientId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+RoundIndex: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ParametersReference(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a round's parameter vector lies, and what it must be.
+
+    Attributes:
+        slot: which of the two slots of the shared block.
+        version: the number that this vector was published under.
+        sha256: SHA-256 of the vector's bytes, 64 hexadecimal digits.
+    """
+
+    slot: Annotated[int, Meta(ge=0, le=1)]
+    version: Annotated[int, Meta(ge=1, le=2**62)]
+    sha256: Digest
+
+
+class TrainTask(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Coordinator to worker: train these clients from these parameters."""
+
+    round_index: RoundIndex
+    parameters: ParametersReference
+    plan: TrainingConfig
+    client_ids: Annotated[tuple[ClientId, ...], Meta(min_length=1, max_length=MAX_CLIENTS_PER_TASK)]
+
+
+class Shutdown(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Coordinator to worker: end now."""
+
+
+class WorkerReady(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: data and model are loaded, tasks may come.
+
+    Attributes:
+        layout_sha256: the digest of the model's layout, which must be the coordinator's.
+        data_fingerprint: the fingerprint of the prepared data, likewise.
+    """
+
+    layout_sha256: Digest
+    data_fingerprint: Annotated[str, Meta(max_length=200)]
+
+
+class WorkerFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: this worker cannot load its task, data or model, and ends."""
+
+    reason: Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
+
+
+class TrainResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: one client's protected update, opaque to all but the aggregation."""
+
+    round_index: RoundIndex
+    client_id: ClientId
+    payload: bytes
+
+
+class ClientFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: one client has no update in this round.
+
+    Attributes:
+        is_defect: whether its training raised an unforeseen error (a defect of the task, likely) rather than
+            refusing its data or its update.
+    """
+
+    round_index: RoundIndex
+    client_id: ClientId
+    reason: Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
+    is_defect: bool = False
+
+
+class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of an unprotected update: the client's terms of the strategy's sums, in the clear.
+
+    Attributes:
+        terms: the bytes of each named term, little-endian, in the dtype of the model.
+        num_examples: how many examples the client has.
+        train_loss: mean loss of an example in its last epoch.
+        train_accuracy: share predicted right in that epoch.
+    """
+
+    terms: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=100)], bytes], Meta(max_length=MAX_SUMS)]
+    num_examples: Annotated[int, Meta(ge=1, le=2**53)]
+    train_loss: float
+    train_accuracy: Fraction
+
+
+ToWorker: TypeAlias = TrainTask | Shutdown
+ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainResult | ClientFailed

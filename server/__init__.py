@@ -1,0 +1,1 @@
+"""The coordinator: rounds, engines and aggregation. It never imports the client program."""

@@ -1,0 +1,293 @@
+"""The coordinator: it samples cohorts, sends out parameters, takes payloads in and averages them.
+
+It sees frames through an engine and decides with a pure `RoundState`. It never sees a client's
+data, and of a client's update only what the aggregation lets it see.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fedgdl.config import Experiment
+from fedgdl.data import FederatedDataset
+from fedgdl.errors import ClientError, EngineError, RunFailed, WireError
+from fedgdl.federated import ClientRecord, RoundRecord, Strategy, Task, evaluate, sample_cohort
+from fedgdl.nn import Module
+from fedgdl.parameters import Parameters
+from fedgdl.runtime import ParameterSlots, one_blas_thread
+from fedgdl.wire import (
+    FRAME_OVERHEAD_BYTES,
+    ClientFailed,
+    Codec,
+    ParametersReference,
+    ToCoordinator,
+    TrainResult,
+    TrainTask,
+    WorkerFailed,
+    WorkerReady,
+    encode,
+)
+from server.aggregation import Aggregation
+from server.engines import Engine, EngineEvent, WorkerLost
+from server.recorder import Recorder
+from server.round_state import (
+    ClientReportedFailure,
+    Event,
+    Failure,
+    ResultArrived,
+    RoundState,
+    TimeRanOut,
+    WorkerGone,
+)
+
+__all__ = ["Coordinator", "Federation"]
+
+logger = logging.getLogger(__name__)
+
+_MESSAGE_OVERHEAD_BYTES: Final = 8_192
+"""More than everything in a message besides the payload takes."""
+
+_MAX_FAILED_STARTS: Final = 3
+"""After so many workers in a row that were lost before they were ready, no more are started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """What a coordinator works with; put together by `experiments.simulation`.
+
+    Attributes:
+        experiment: the configuration.
+        task: evaluates the model.
+        data: tells the population and gives the test examples; the clients' examples are not touched.
+        model: the global model.
+        parameters: the model's own vector.
+        strategy: plans and steps.
+        aggregation: turns payloads into sums.
+        slots: where workers read the parameters.
+        engine: where workers run.
+        recorder: sees every payload.
+    """
+
+    experiment: Experiment
+    task: Task[Any]
+    data: FederatedDataset[Any]
+    model: Module
+    parameters: Parameters
+    strategy: Strategy
+    aggregation: Aggregation
+    slots: ParameterSlots
+    engine: Engine
+    recorder: Recorder
+
+
+class Coordinator:
+    """Runs the rounds of one federation.
+
+    Args:
+        federation: all parts.
+        client_answered: called with (round, client id, whether it has an update) as answers come.
+
+    Attributes:
+        first_task_time: `time.time()` when the first task was sent to a worker that was ready; none before.
+    """
+
+    def __init__(
+        self, federation: Federation, client_answered: Callable[[int, str, bool], None] = lambda *_: None
+    ) -> None:
+        self._federation = federation
+        self._client_answered = client_answered
+        max_frame_bytes = federation.aggregation.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES
+        self._codec: Codec[ToCoordinator] = Codec(ToCoordinator, max_frame_bytes)
+        self._state = RoundState(round_index=0, cohort=(), min_updates=1)  # before the first round
+        self._ready: list[int] = []
+        self._dismissed: set[int] = set()
+        self._failed_starts = 0
+        self.first_task_time: float | None = None
+
+    def start(self) -> None:
+        """Starts the workers and waits until all of them are ready.
+
+        Raises:
+            EngineError: they cannot be started.
+        """
+        self._federation.engine.start(self._codec.max_bytes)
+        while len(self._ready) < self._federation.engine.num_workers:
+            for event in self._federation.engine.poll(None):
+                self._take(event)
+
+    def run_round(self, round_index: int) -> RoundRecord:
+        """Runs one round and returns its record; afterwards the parameters are the new model.
+
+        A round with too few updates leaves the parameters as they are.
+
+        Raises:
+            EngineError: workers die as fast as they are started.
+            RunFailed: the training of every client raised: the task itself is at fault.
+        """
+        federation, began = self._federation, time.perf_counter()
+        up, down = federation.recorder.bytes_up, federation.recorder.bytes_down
+        experiment = federation.experiment
+        cohort = sample_cohort(
+            federation.data.client_ids, experiment.cohort_size, seed=experiment.seed, round_index=round_index
+        )
+        self._state = state = RoundState(round_index, cohort, experiment.strategy.min_updates)
+        self._collect(state)
+        records = self._check(state)
+        if state.has_succeeded:
+            self._step(state)
+        self._report(state)
+        with one_blas_thread():
+            metrics = evaluate(federation.task, federation.model, federation.data.test)
+        logger.info(
+            "round %d: %d of %d clients; test loss %.5f, accuracy %.4f",
+            round_index,
+            len(state.payloads),
+            len(cohort),
+            metrics.loss,
+            metrics.accuracy,
+        )
+        return RoundRecord(
+            round_index=round_index,
+            status="done" if state.has_succeeded else "failed",
+            loss=metrics.loss,
+            accuracy=metrics.accuracy,
+            seconds=time.perf_counter() - began,
+            bytes_up=federation.recorder.bytes_up - up,
+            bytes_down=federation.recorder.bytes_down - down,
+            clients=records,
+        )
+
+    def _collect(self, state: RoundState) -> None:
+        """Hands the round's clients out and takes their answers in, until the round is over."""
+        parameters, recorder = self._federation.parameters, self._federation.recorder
+        recorder.parameters_published(state.round_index, parameters.vector)
+        where = self._federation.slots.publish(parameters.vector)
+        reference = ParametersReference(where.slot, where.version, where.sha256)
+        seconds = self._federation.experiment.engine.round_deadline_seconds
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not state.is_over:
+            for assignment in state.assign(self._ready):
+                task = TrainTask(
+                    state.round_index, reference, self._federation.experiment.training, assignment.client_ids
+                )
+                frame = encode(task)
+                recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
+                self.first_task_time = self.first_task_time or time.time()
+                self._federation.engine.send(assignment.worker_id, frame)
+            time_left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            for event in self._federation.engine.poll(time_left):
+                self._take(event)
+            if deadline is not None and time.monotonic() >= deadline and not state.is_over:
+                for worker_id in sorted(state.busy_workers):
+                    self._dismiss(worker_id, "it did not answer before the round's deadline")
+                self._pass(TimeRanOut())
+
+    def _take(self, event: EngineEvent) -> None:
+        """Takes one event of the engine in."""
+        if isinstance(event, WorkerLost):
+            self._lose(event)
+            return
+        self._federation.recorder.frame_arrived(len(event.frame))
+        try:
+            message = self._codec.decode(event.frame)
+        except WireError as error:
+            logger.warning("worker %d sent a frame that cannot be read: %s", event.worker_id, error)
+            self._dismiss(event.worker_id, f"it sent a frame that cannot be read ({error})")
+            return
+        match message:
+            case WorkerReady():
+                self._welcome(event.worker_id, message)
+            case WorkerFailed():
+                problem = f"a worker cannot start: {message.reason}"
+                raise EngineError(problem)
+            case TrainResult():
+                self._federation.recorder.payload_arrived(message.round_index, message.client_id, message.payload)
+                self._pass(ResultArrived(event.worker_id, message.round_index, message.client_id, message.payload))
+            case ClientFailed():
+                self._pass(
+                    ClientReportedFailure(
+                        event.worker_id, message.round_index, message.client_id, message.reason, message.is_defect
+                    )
+                )
+
+    def _pass(self, event: Event) -> None:
+        """Hands an event to the round, and tells whoever watches which clients are through."""
+        state = self._state
+        before = len(state.payloads), set(state.failures)
+        state.handle(event)
+        if isinstance(event, ResultArrived) and len(state.payloads) > before[0]:
+            self._client_answered(state.round_index, event.client_id, True)  # noqa: FBT003 (a callback's only flag)
+        for client_id in sorted(set(state.failures) - before[1]):
+            self._client_answered(state.round_index, client_id, False)  # noqa: FBT003
+
+    def _dismiss(self, worker_id: int, reason: str) -> None:
+        """Has a worker replaced; it gets no more tasks, and the engine will report it as lost."""
+        self._ready.remove(worker_id)
+        self._dismissed.add(worker_id)
+        self._federation.engine.replace(worker_id, reason)
+
+    def _lose(self, event: WorkerLost) -> None:
+        if event.worker_id in self._ready:
+            self._ready.remove(event.worker_id)
+        elif event.worker_id in self._dismissed:
+            self._dismissed.remove(event.worker_id)
+        else:
+            self._failed_starts += 1
+        if self._failed_starts >= _MAX_FAILED_STARTS:
+            message = (
+                f"{self._failed_starts} workers in a row were lost before they were ready; the last: {event.reason}"
+            )
+            raise EngineError(message)
+        self._pass(WorkerGone(event.worker_id, event.reason))
+
+    def _welcome(self, worker_id: int, message: WorkerReady) -> None:
+        layout, data = self._federation.parameters.layout, self._federation.data
+        problem = ""
+        if message.layout_sha256 != layout.digest:
+            problem = "a worker built a model of another layout: does the task build it the same every time?"
+        elif message.data_fingerprint != data.fingerprint:
+            problem = "a worker loaded other data than the coordinator: does load_data give the same every time?"
+        if problem:
+            raise EngineError(problem)
+        self._failed_starts = 0
+        self._ready.append(worker_id)
+        logger.info("worker %d is ready", worker_id)
+
+    def _check(self, state: RoundState) -> tuple[ClientRecord, ...]:
+        """Returns a record for each client of the cohort; payloads that cannot be used are taken back."""
+        records = []
+        for client_id in state.cohort:
+            if client_id in state.payloads:
+                try:
+                    records.append(self._federation.aggregation.check(client_id, state.payloads[client_id]))
+                    continue
+                except ClientError as error:
+                    state.reject(client_id, error.reason)
+            records.append(ClientRecord(client_id, "failed", reason=state.failures[client_id].reason))
+        return tuple(records)
+
+    def _step(self, state: RoundState) -> None:
+        payloads = ((client_id, state.payloads[client_id]) for client_id in state.cohort if client_id in state.payloads)
+        sums = self._federation.aggregation.combine(payloads)
+        parameters = self._federation.parameters
+        parameters.load(self._federation.strategy.step(parameters.vector, sums))
+
+    def _report(self, state: RoundState) -> None:
+        """Logs who is missing; stops the run where the task itself is at fault."""
+        for client_id, failure in state.failures.items():
+            logger.warning("round %d: no update of %s: %s", state.round_index, client_id, failure.reason)
+        if state.ignored:
+            logger.info("round %d: answers dropped: %s", state.round_index, dict(state.ignored))
+        failures: list[Failure] = list(state.failures.values())
+        if len(failures) == len(state.cohort) and all(failure.is_defect for failure in failures):
+            message = f"the training of every client of round {state.round_index} raised; {failures[0].reason}"
+            raise RunFailed(message)
+        if not state.has_succeeded:
+            logger.warning(
+                "round %d failed: %d updates came, %d are needed; the model stays as it was",
+                state.round_index,
+                len(state.payloads),
+                state.min_updates,
+            )

@@ -1,0 +1,198 @@
+"""The engine for everyday use: long-lived worker processes, each with a pipe of its own.
+
+Who hands what to whom:
+
+    coordinator --send--> pipe --> worker process          one outstanding task a worker, so that
+    coordinator <--poll-- pipe <-- worker process          never both ends write at once
+                <--poll-- sentinel (the process has ended)
+                <--poll-- log pipe, where the log takes one
+
+One call waits for all of these together; nothing is polled in turns. Workers are spawned, never
+forked: a forked worker inherits its siblings' pipe ends and outlives a killed coordinator. A
+worker that dies is replaced at once, and what it had sent before its death is still delivered.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, TypeAlias
+
+from fedgdl.errors import EngineError
+from fedgdl.runtime import LogEnd, LogRelay, blas_environment, interrupts_deferred, make_relay
+from fedgdl.wire import ChannelClosed, PipeChannel, Shutdown, encode
+from server.engines.engine import EngineEvent, FrameArrived, WorkerLost
+
+__all__ = ["ProcessEngine", "WorkerMain"]
+
+logger = logging.getLogger(__name__)
+
+WorkerMain: TypeAlias = Callable[["Connection[bytes, bytes]", LogEnd, Any], None]
+"""A worker's program: called in the new process with its pipe end, its log end and its setup."""
+
+_GOODBYE_SECONDS: Final = 5.0
+"""How long all workers together may take to end when asked to."""
+
+_END_SECONDS: Final = 1.0
+"""How long a process may take to be gone after its pipe was closed or it was told to end."""
+
+
+@dataclass(slots=True)
+class _WorkerProcess:
+    """A worker as the coordinator holds it; `reason_to_end` is set when the coordinator itself ended it."""
+
+    process: BaseProcess
+    channel: PipeChannel
+    relay: LogRelay
+    has_spoken: bool = False
+    reason_to_end: str = ""
+
+
+class ProcessEngine:
+    """Keeps a number of worker processes alive.
+
+    Args:
+        num_workers: how many.
+        worker_main: what a worker runs.
+        setup: handed to each worker at its start; pickled by `multiprocessing`, from here to there only.
+    """
+
+    def __init__(self, num_workers: int, worker_main: WorkerMain, setup: object) -> None:
+        self.num_workers = num_workers
+        self._worker_main = worker_main
+        self._setup = setup
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[int, _WorkerProcess] = {}
+        self._last_worker_id = 0
+        self._max_frame_bytes = 0
+        self._closing_relays: list[LogRelay] = []
+
+    @property
+    def process_ids(self) -> dict[int, int]:
+        """Worker id -> process id, of the workers that live."""
+        return {worker_id: worker.process.pid or 0 for worker_id, worker in self._workers.items()}
+
+    def start(self, max_frame_bytes: int) -> None:
+        """Starts the worker processes; they say themselves when they are ready."""
+        self._max_frame_bytes = max_frame_bytes
+        for _ in range(self.num_workers):
+            self._start_worker()
+
+    def send(self, worker_id: int, frame: bytes) -> None:
+        """Sends a frame to a worker that waits for one."""
+        with contextlib.suppress(ChannelClosed):  # its death is reported by poll
+            self._workers[worker_id].channel.send(frame)
+
+    def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
+        """Returns the frames that came and the workers that died; waits on all of them in one call."""
+        sources: dict[Any, tuple[int, _WorkerProcess]] = {}
+        for worker_id, worker in self._workers.items():
+            sources[worker.channel.connection] = worker_id, worker
+            sources[worker.process.sentinel] = worker_id, worker
+            if worker.relay.connection is not None:
+                sources[worker.relay.connection] = worker_id, worker
+        ready = wait(list(sources), timeout_seconds)
+        events: list[EngineEvent] = []
+        for worker_id in sorted({sources[source][0] for source in ready}):
+            events += self._poll_worker(worker_id, self._workers[worker_id])
+        return events
+
+    def replace(self, worker_id: int, reason: str) -> None:
+        """Kills a worker; the next `poll` sees its death, reports it and starts another."""
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.reason_to_end = reason
+            worker.process.kill()
+
+    def close(self, *, is_calm: bool) -> None:
+        """Ends all workers within 5 seconds: by asking, then by force."""
+        with interrupts_deferred():
+            for worker_id, worker in self._workers.items():
+                if is_calm and worker.has_spoken:
+                    self.send(worker_id, encode(Shutdown()))
+                else:
+                    worker.process.terminate()
+            deadline = time.monotonic() + _GOODBYE_SECONDS
+            for worker in self._workers.values():
+                worker.process.join(max(0.0, deadline - time.monotonic()))
+                self._let_go(worker)
+            self._workers.clear()
+            for relay in self._closing_relays:
+                relay.join()
+            self._closing_relays.clear()
+
+    def _start_worker(self) -> None:
+        self._last_worker_id += 1
+        name = f"worker-{self._last_worker_id}"
+        relay = make_relay(name)
+        here, there = self._context.Pipe(duplex=True)
+        process = self._context.Process(
+            target=self._worker_main, args=(there, relay.worker_end, self._setup), name=name, daemon=True
+        )
+        try:
+            with blas_environment(threads=1), interrupts_deferred():
+                process.start()
+        except (OSError, RuntimeError) as error:
+            here.close()
+            relay.close()
+            message = f"{name} cannot be started: {error}"
+            raise EngineError(message) from error
+        finally:
+            there.close()
+        relay.worker_started()
+        self._workers[self._last_worker_id] = _WorkerProcess(process, PipeChannel(here, self._max_frame_bytes), relay)
+        logger.debug("%s started as process %s", name, process.pid)
+
+    def _poll_worker(self, worker_id: int, worker: _WorkerProcess) -> list[EngineEvent]:
+        """Returns what one worker sent; its pipe comes before its sentinel: a result may precede a death."""
+        worker.relay.drain()
+        events: list[EngineEvent] = []
+        is_gone = not worker.process.is_alive()
+        try:
+            while worker.channel.connection.poll():
+                events.append(FrameArrived(worker_id, worker.channel.receive()))
+                worker.has_spoken = True
+                if not is_gone:
+                    break  # one frame at a time, so that no talkative worker keeps the others waiting
+        except (ChannelClosed, OSError):
+            is_gone = True
+        if is_gone:
+            events.append(WorkerLost(worker_id, self._bury(worker_id, worker)))
+        return events
+
+    def _bury(self, worker_id: int, worker: _WorkerProcess) -> str:
+        """Clears away a worker that is gone, starts another and returns why it went."""
+        worker.process.join(_END_SECONDS)
+        if worker.process.exitcode is None and not worker.reason_to_end:
+            worker.reason_to_end = "it broke its pipe, or sent a longer frame than allowed"
+        name, process_id = worker.process.name, worker.process.pid
+        self._let_go(worker)
+        reason = worker.reason_to_end or _exit_in_words(worker.process.exitcode)
+        del self._workers[worker_id]
+        logger.warning("%s (process %s) is lost: %s; another takes its place", name, process_id, reason)
+        self._start_worker()
+        return reason
+
+    def _let_go(self, worker: _WorkerProcess) -> None:
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join(_END_SECONDS)
+        worker.channel.close()
+        worker.relay.close()
+        self._closing_relays.append(worker.relay)
+
+
+def _exit_in_words(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "it does not end"
+    if exit_code < 0:
+        try:
+            return f"killed by {signal.Signals(-exit_code).name}"
+        except ValueError:
+            return f"killed by signal {-exit_code}"
+    return f"it ended by itself with exit code {exit_code}"

@@ -1,0 +1,48 @@
+"""The examples in the docstrings of all modules run, and each public module of the library has one."""
+
+import doctest
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from checkout import PACKAGES
+
+
+def find_modules(package: str) -> list[str]:
+    """Returns the names of an installed package and all modules below it, without importing them."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, f"{package} is not installed"
+    return [package, *_below(package, spec.submodule_search_locations or ())]
+
+
+def _below(package: str, folders: Iterable[str]) -> Iterator[str]:
+    for found in pkgutil.iter_modules(folders, f"{package}."):
+        if found.name.endswith(".__main__"):
+            continue  # importing it would run the program
+        yield found.name
+        if found.ispkg:
+            below = found.name.rpartition(".")[2]
+            yield from _below(found.name, [str(Path(folder) / below) for folder in folders])
+
+
+MODULES = [name for package in PACKAGES for name in find_modules(package)]
+
+
+def must_have_an_example(name: str, *, is_package: bool) -> bool:
+    """Tells whether a module is a public one of the library; an `__init__` only gathers names."""
+    parts = name.split(".")
+    return parts[0] == "fedgdl" and not is_package and not any(part.startswith("_") for part in parts)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # an example may write files
+    module = importlib.import_module(name)
+    results = doctest.testmod(module)  # prints what differs
+    assert results.failed == 0
+    assert module.__doc__, f"{name} has no docstring"
+    if must_have_an_example(name, is_package=hasattr(module, "__path__")):
+        assert results.attempted > 0, f"{name} is public and shows no example"

@@ -8,13 +8,15 @@ Example:
 import importlib
 import importlib.metadata
 import platform
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["blas_libraries", "package_folders", "problems", "versions"]
+__all__ = ["blas_libraries", "dependency_versions", "package_folders", "problems", "versions"]
 
-_PACKAGES = ("fedgdl", "clients", "server", "experiments")
+_PACKAGES: Final = ("fedgdl", "clients", "server", "experiments")
+_REQUIRED_NAME: Final = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9]")
 
 
 def versions() -> dict[str, str]:
@@ -27,13 +29,16 @@ def versions() -> dict[str, str]:
 
 
 def dependency_versions() -> dict[str, str]:
-    """Returns the installed version of each package that fedgdl requires, by name."""
-    names = [
-        requirement.split(";")[0].split(">")[0].split("=")[0].strip()
-        for requirement in importlib.metadata.requires("fedgdl") or ()
-        if "extra ==" not in requirement
-    ]
-    return {name: importlib.metadata.version(name) for name in sorted(names)}
+    """Returns the installed version of each package that fedgdl requires, by name; empty for a missing one."""
+    found = {}
+    for requirement in importlib.metadata.requires("fedgdl") or ():
+        match = _REQUIRED_NAME.match(requirement)
+        if match and "extra ==" not in requirement:
+            try:
+                found[match[0]] = importlib.metadata.version(match[0])
+            except importlib.metadata.PackageNotFoundError:
+                found[match[0]] = ""
+    return dict(sorted(found.items()))
 
 
 def blas_libraries() -> list[dict[str, Any]]:
@@ -61,7 +66,8 @@ def problems() -> list[str]:
     The package names `clients`, `server` and `experiments` are common ones, and pip lets another
     distribution overwrite them without a word; so their common folder is checked.
     """
-    found = []
+    missing = [name for name, version in dependency_versions().items() if not version]
+    found = [f"{name} is required but not installed; run pip install {name}" for name in missing]
     folders = package_folders()
     homes = {name: str(Path(folder).parent) for name, folder in folders.items()}
     if len(set(homes.values())) > 1:

@@ -39,7 +39,9 @@ def must_have_an_example(name: str, *, is_package: bool) -> bool:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # an example may write files
+    monkeypatch.chdir(tmp_path)  # an example may write files,
+    monkeypatch.setenv("FEDGDL_CACHE", str(tmp_path))  # or prepare data,
+    monkeypatch.delenv("FEDGDL_DATA", raising=False)  # and looks the same with or without the real data sets
     module = importlib.import_module(name)
     results = doctest.testmod(module)  # prints what differs
     assert results.failed == 0

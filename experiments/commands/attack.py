@@ -110,7 +110,8 @@ def _print(document: dict[str, Any]) -> None:
         )
     if document["unknown_words"]:
         typer.echo(f"not in the vocabulary, so the model never saw: {' '.join(document['unknown_words'])}")
+    count = len(document["emails"])
     typer.echo(
-        f"{len(document['emails'])} e-mails: precision {document['precision']:.3f}, recall {document['recall']:.3f}, "
-        f"{document['labels_right']} labels right"
+        f"{count} {'e-mail' if count == 1 else 'e-mails'}: precision {document['precision']:.3f}, recall {document['recall']:.3f}, "
+        f"{document['labels_right']} of {count} labels right"
     )

@@ -49,7 +49,9 @@ def _print(report: dict[str, Any]) -> None:
             f"BLAS: {library['internal_api']} {library['version']}, kernels {library['architecture']}, "
             f"{library['num_threads']} threads (one while clients train)"
         )
-    typer.echo("dependencies: " + ", ".join(f"{name} {found}" for name, found in report["dependencies"].items()))
+    typer.echo(
+        "dependencies: " + ", ".join(f"{name} {found or '(missing)'}" for name, found in report["dependencies"].items())
+    )
     typer.echo("packages:")
     for name, folder in report["packages"].items():
         typer.echo(f"  {name:12} {folder}")

@@ -17,7 +17,11 @@ __all__ = ["run"]
 _INTERRUPTED: Final = 130
 """The exit code of a program that was ended by Ctrl-C, as shells count it: 128 + SIGINT."""
 
-_MAX_CLIENT_COLUMNS: Final = 6
+_WIDTH_WITHOUT_CLIENTS: Final = 52
+_LOSS_WIDTH: Final = 6
+"""Characters of the results' table: all its other columns, and one loss."""
+
+_MAX_FAILURES_SHOWN: Final = 10
 
 
 def run(
@@ -98,31 +102,39 @@ def _print_summary(history: "RunHistory", folder: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(f"{history.experiment.name}: {history.data_description}", highlight=False)
+    console.print(f"{history.experiment.name}: {history.data_description}", highlight=False, soft_wrap=True)
     if history.is_synthetic:
         console.print("The e-mails are synthetic: these numbers say nothing about real mail.", style="yellow")
-    console.print(_table(history))
+    console.print(_table(history, console.width))
+    failures = [(record.round_index, client) for record in history.rounds for client in record.failures]
+    for round_index, client in failures[:_MAX_FAILURES_SHOWN]:
+        text = f"round {round_index}: without {client.client_id}: {client.reason}"
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if len(failures) > _MAX_FAILURES_SHOWN:
+        console.print(f"... and {len(failures) - _MAX_FAILURES_SHOWN} more missing updates; see history.jsonl")
     if history.status == "interrupted":
-        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow")
+        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow", highlight=False)
     console.print(f"model {history.model.sha256()[:16]}  kept in {folder}", highlight=False, soft_wrap=True)
 
 
-def _table(history: "RunHistory") -> "Table":
+def _table(history: "RunHistory", width: int) -> "Table":
+    """Returns a row a round; with a column a client where the width, in characters, has room for all of them."""
     from rich import box
     from rich.table import Table
 
     clients = sorted({client.client_id for record in history.rounds for client in record.clients})
-    shown = clients if len(clients) <= _MAX_CLIENT_COLUMNS else []
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption="under a name: the loss in that client's own training; s: seconds" if shown else None,
-    )
+    needed = _WIDTH_WITHOUT_CLIENTS + sum(max(len(client), _LOSS_WIDTH) + 2 for client in clients)
+    shown = clients if needed <= width else []
+    note = "under a name: the loss in that client's own training" if shown else "each client's loss: in history.jsonl"
+    if any(record.status == "failed" for record in history.rounds):
+        note += "; * too few updates, the model stayed as it was"
+    table = Table(box=box.SIMPLE_HEAD, caption=note)
     for heading in ("round", "accuracy", "loss", *shown, "MB up", "down", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for record in history.rounds:
         losses = {client.client_id: client.train_loss for client in record.clients}
         table.add_row(
-            f"{record.round_index}" + ("" if record.status == "done" else " failed"),
+            f"{record.round_index}" if record.status == "done" else f"{record.round_index} *",
             "" if record.accuracy is None else f"{record.accuracy:.2%}",
             "" if record.loss is None else f"{record.loss:.4f}",
             *(_loss_in_words(client, losses) for client in shown),

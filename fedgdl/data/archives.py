@@ -80,8 +80,9 @@ def read_zip(path: Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> Iterator[tuple[s
         DataCorrupt: it is no zip archive, damaged, encrypted, too large, or holds an unsafe name.
     """
     left = max_bytes
+    data = read_bounded(path, max_bytes)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist():
                 if member.is_dir():
                     continue
@@ -90,10 +91,10 @@ def read_zip(path: Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> Iterator[tuple[s
                     raise DataCorrupt(_link(name))
                 limit = min(left, MAX_MEMBER_BYTES)
                 with archive.open(member) as file:
-                    data = file.read(limit + 1)  # the size in the directory is only a claim
-                _check_size(name, len(data), limit)
-                left -= len(data)
-                yield name, data
+                    content = file.read(limit + 1)  # the size in the directory is only a claim
+                _check_size(name, len(content), limit)
+                left -= len(content)
+                yield name, content
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         message = f"it is no zip archive, or it is cut short or damaged ({error})"
         raise DataCorrupt(message) from error

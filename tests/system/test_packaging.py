@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 def run(command: Sequence[str | Path], cwd: Path) -> str:
     """Runs a program and returns what it printed; fails with its output when it fails."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["FEDGDL_CACHE"] = str(cwd / "cache")
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

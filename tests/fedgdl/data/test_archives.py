@@ -118,7 +118,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(DataCorrupt, match="cannot be read"):
         read_bounded(tmp_path)
-    with pytest.raises(DataCorrupt, match="no zip archive"):
+    with pytest.raises(DataCorrupt, match="cannot be read"):
         list(read_zip(tmp_path / "none.zip"))
 
 

@@ -1,0 +1,151 @@
+"""What a run survives: killed workers, spoilt updates, a killed coordinator."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from program import fedgdl, fedgdl_json, run_script, shared_blocks
+
+SYNTHETIC = ["--set", "data.source=synthetic-mail", "--set", "data.examples=1000"]
+
+
+def run_with(faults: str, cwd: Path, *more: str) -> dict[str, Any]:
+    return fedgdl_json("run", "spam", *SYNTHETIC, "--set", f"faults.events=[{faults}]", *more, cwd=cwd)
+
+
+def statuses(record: dict[str, Any]) -> dict[str, str]:
+    return {client["client_id"]: client["status"] for client in record["clients"]}
+
+
+@pytest.mark.parametrize("when", ["before_training", "after_training"])
+def test_a_killed_worker_costs_its_client_one_round(tmp_path: Path, when: str) -> None:
+    result = run_with(f'{{kind="kill", client="sue", round=2, when="{when}"}}', tmp_path)
+    assert [statuses(record)["sue"] for record in result["rounds"]] == ["done", "failed", "done", "done", "done"]
+    for record in result["rounds"]:
+        assert statuses(record) | {"sue": "done"} == {"alice": "done", "bob": "done", "sue": "done"}
+    reasons = [client["reason"] for client in result["rounds"][1]["clients"] if client["client_id"] == "sue"]
+    assert "SIGKILL" in reasons[0]
+
+
+def test_a_worker_killed_after_it_has_answered_costs_that_round_nothing(tmp_path: Path) -> None:
+    """Its death may be seen only when it has been given a client of the next round: then it costs that one."""
+    result = run_with('{kind="kill", client="sue", round=2, when="after_sending"}', tmp_path)
+    failed = [sum(status == "failed" for status in statuses(record).values()) for record in result["rounds"]]
+    assert failed[:2] == [0, 0]
+    assert failed[2] <= 1
+    assert failed[3:] == [0, 0]
+
+
+def test_a_worker_with_several_clients_loses_only_what_it_still_held(tmp_path: Path) -> None:
+    """Twenty clients, two workers: a task holds ceil(20 / (4 * 2)) = 3 clients, so at most 3 are lost."""
+    more = ["--set", 'data.partition={kind="iid", clients=20}', "--workers", "2", "--rounds", "3"]
+    result = run_with('{kind="kill", client="client-0002", round=2}', tmp_path, *more)
+    lost = [client for client in result["rounds"][1]["clients"] if client["status"] == "failed"]
+    assert "client-0002" in {client["client_id"] for client in lost}
+    assert len(lost) <= 3
+    assert set(statuses(result["rounds"][2]).values()) == {"done"}
+
+
+def test_all_workers_killed_fail_the_round_and_leave_the_model_as_it_was(tmp_path: Path) -> None:
+    kills = ", ".join(f'{{kind="kill", client="{client}", round=2}}' for client in ("alice", "bob", "sue"))
+    result = run_with(kills, tmp_path, "--rounds", "3")
+    assert [record["status"] for record in result["rounds"]] == ["done", "failed", "done"]
+    assert result["rounds"][0]["loss"] == result["rounds"][1]["loss"]
+    assert result["rounds"][2]["loss"] < result["rounds"][1]["loss"]
+
+
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+@pytest.mark.parametrize("kind", ["nan", "infinity"])
+def test_a_spoilt_update_is_named_and_left_out(tmp_path: Path, kind: str, engine: str) -> None:
+    result = run_with(f'{{kind="{kind}", client="bob", round=1}}', tmp_path, "--engine", engine, "--rounds", "2")
+    first, second = result["rounds"]
+    assert statuses(first) == {"alice": "done", "bob": "failed", "sue": "done"}
+    assert statuses(second) == {"alice": "done", "bob": "done", "sue": "done"}
+    reason = next(client["reason"] for client in first["clients"] if client["client_id"] == "bob")
+    assert kind[:3] in reason
+    assert "words.weight" in reason
+
+
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+def test_a_corrupt_frame_costs_its_sender_the_round(tmp_path: Path, engine: str) -> None:
+    result = run_with('{kind="corrupt", client="bob", round=1}', tmp_path, "--engine", engine, "--rounds", "2")
+    assert statuses(result["rounds"][0])["bob"] == "failed"
+    reason = next(client["reason"] for client in result["rounds"][0]["clients"] if client["client_id"] == "bob")
+    assert "checksum" in reason
+    assert statuses(result["rounds"][1])["bob"] == "done"
+
+
+def test_a_stalled_client_misses_the_deadline_and_its_worker_is_replaced(tmp_path: Path) -> None:
+    deadline = ["--set", "engine.round_deadline_seconds=2.0", "--rounds", "2"]
+    result = run_with('{kind="stall", client="bob", round=1}', tmp_path, *deadline)
+    assert statuses(result["rounds"][0]) == {"alice": "done", "bob": "failed", "sue": "done"}
+    assert statuses(result["rounds"][1])["bob"] == "done"
+    reason = next(client["reason"] for client in result["rounds"][0]["clients"] if client["client_id"] == "bob")
+    assert "deadline" in reason
+
+
+def test_a_fault_is_told_by_client_name_to_the_person_who_watches(tmp_path: Path) -> None:
+    kill = 'faults.events=[{kind="kill", client="sue", round=1}]'
+    finished = fedgdl("run", "spam", *SYNTHETIC, "--set", kill, "--out", "run", cwd=tmp_path)
+    assert finished.returncode == 0
+    assert "round 1: no update of sue: its worker was lost: killed by SIGKILL" in finished.stderr
+    assert "round 1: without sue" in finished.stdout
+    assert "Traceback" not in finished.stderr
+
+
+def test_nothing_is_left_after_a_run_with_killed_workers(tmp_path: Path) -> None:
+    before = shared_blocks()
+    finished = fedgdl(
+        "run", "spam", *SYNTHETIC, "--set", 'faults.events=[{kind="kill", client="sue", round=1}]', cwd=tmp_path
+    )
+    assert finished.returncode == 0
+    assert shared_blocks() <= before
+    assert "resource_tracker" not in finished.stderr
+
+
+COORDINATOR = """
+import multiprocessing
+from experiments import Callback, load_config, simulate
+
+class Tell(Callback):
+    def round_finished(self, history, record):
+        print(" ".join(str(child.pid) for child in multiprocessing.active_children()), flush=True)
+
+if __name__ == "__main__":
+    simulate(load_config("spam", {overrides!r}), [Tell()])
+"""
+
+
+@pytest.mark.parametrize("is_stalled", [False, True], ids=["between tasks", "in the middle of training"])
+def test_a_killed_coordinator_leaves_no_process_and_no_shared_memory(tmp_path: Path, is_stalled: bool) -> None:
+    before = shared_blocks()
+    stall = 'faults.events=[{kind="stall", client="bob", round=2}]'
+    overrides = ["data.source=synthetic-mail", "data.examples=1000", "rounds=1000000"]
+    if is_stalled:
+        overrides += [stall, "engine.round_deadline_seconds=1000"]
+    coordinator = run_script(COORDINATOR.format(overrides=overrides), tmp_path)
+    assert coordinator.stdout is not None
+    workers = [psutil.Process(int(pid)) for pid in coordinator.stdout.readline().split()]
+    assert len(workers) == 3
+    family = [*psutil.Process(coordinator.pid).children(recursive=True)]
+    assert shared_blocks() - before
+    os.kill(coordinator.pid, signal.SIGKILL)
+    coordinator.wait()
+    _, alive = psutil.wait_procs([*workers, *family], timeout=5)
+    assert not alive
+    assert shared_blocks() <= before
+    coordinator.communicate()
+
+
+def test_a_task_that_raises_for_every_client_stops_the_run_and_says_why(tmp_path: Path) -> None:
+    raising = ", ".join(f'{{kind="raise", client="{client}", round=2}}' for client in ("alice", "bob", "sue"))
+    arguments = ["--set", f"faults.events=[{raising}]", "--out", "run", "--json"]
+    finished = fedgdl("run", "spam", *SYNTHETIC, *arguments, cwd=tmp_path)
+    assert finished.returncode == 1
+    assert "every client of round 2 raised; InjectedError" in finished.stderr
+    kept = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [record["round_index"] for record in kept] == [1]

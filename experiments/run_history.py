@@ -68,6 +68,6 @@ class RunHistory:
 
     def plot(self) -> "Figure":
         """Returns a matplotlib figure of loss and accuracy by round; a notebook shows it."""
-        from experiments.report.curves import draw_curves  # matplotlib takes most of a second to import
+        from experiments.report.curves import draw_curves
 
         return draw_curves(self)

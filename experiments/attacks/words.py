@@ -194,7 +194,7 @@ class _OneEmailTask(SpamTask):
     def __init__(self, mail: PreparedMail, email: Email) -> None:
         self._data = _OneEmailData(mail, BagExamples.of([email.word_ids.tolist()], [email.label]))
 
-    def load_data(self, experiment: Experiment) -> _OneEmailData:  # type: ignore[override]  # the same protocol
+    def load_data(self, experiment: Experiment) -> _OneEmailData:  # type: ignore[override]  # other data, same kind
         return self._data
 
     def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401

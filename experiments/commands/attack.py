@@ -112,6 +112,6 @@ def _print(document: dict[str, Any]) -> None:
         typer.echo(f"not in the vocabulary, so the model never saw: {' '.join(document['unknown_words'])}")
     count = len(document["emails"])
     typer.echo(
-        f"{count} {'e-mail' if count == 1 else 'e-mails'}: precision {document['precision']:.3f}, recall {document['recall']:.3f}, "
-        f"{document['labels_right']} of {count} labels right"
+        f"{count} {'e-mail' if count == 1 else 'e-mails'}: precision {document['precision']:.3f}, "
+        f"recall {document['recall']:.3f}, {document['labels_right']} of {count} labels right"
     )

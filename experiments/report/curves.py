@@ -1,27 +1,38 @@
-"""The picture of a run: loss and accuracy by round."""
+"""The picture of a run: loss and accuracy by round.
 
-from typing import TYPE_CHECKING, Final
+Imported only where a picture is wanted, since matplotlib takes most of a second to load.
+"""
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+import io
+from typing import Final
 
-    from experiments.run_history import RunHistory
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-__all__ = ["draw_curves"]
+from experiments.run_history import RunHistory
+
+__all__ = ["Curves", "draw_curves"]
 
 _MAX_CLIENT_LINES: Final = 8
 """With more clients than this, only the test curves are drawn."""
 
 
-def draw_curves(history: "RunHistory") -> "Figure":
+class Curves(Figure):
+    """A matplotlib figure that a notebook shows, whatever backend is set there."""
+
+    def _repr_png_(self) -> bytes:
+        """Returns the picture as PNG, for IPython."""
+        picture = io.BytesIO()
+        self.savefig(picture, format="png", dpi=110)
+        return picture.getvalue()
+
+
+def draw_curves(history: RunHistory) -> Curves:
     """Returns a figure: left the loss, right the accuracy, on the test set and in the clients' training.
 
     Says so in its title when the data was synthetic.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Curves(figsize=(9, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     rounds = [record.round_index for record in history.rounds]
     loss_axes.plot(rounds, [record.loss for record in history.rounds], "o-", color="black", label="test")
@@ -47,6 +58,6 @@ def draw_curves(history: "RunHistory") -> "Figure":
     return figure
 
 
-def _clients_to_draw(history: "RunHistory") -> list[str]:
+def _clients_to_draw(history: RunHistory) -> list[str]:
     ids = sorted({client.client_id for record in history.rounds for client in record.clients})
     return ids if len(ids) <= _MAX_CLIENT_LINES else []

@@ -69,7 +69,7 @@ def locate(source: Source, root: str | None = None) -> tuple[Path, ...]:
     looked = []
     for what, folder in _places(root):
         paths = tuple(folder / file.path for file in source.files)
-        missing = [path for path in paths if not path.is_file()]
+        missing = [path for path in paths if not _is_file(path)]
         if not missing:
             return paths
         lacks = "" if len(missing) == len(paths) else f", which lacks {', '.join(path.name for path in missing)}"
@@ -106,6 +106,13 @@ def _how_to_get(source: Source) -> str:
         f"Run `fedgdl data fetch {source.name}`, or set FEDGDL_DATA to a folder that holds "
         f"{source.files[0].path}, or use generated data with `--set data.source=synthetic-mail`."
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be entered: nothing to be found there
+        return False
 
 
 def _places(root: str | None) -> list[tuple[str, Path]]:

@@ -103,7 +103,7 @@ class PreparedMail:
         """The source, its size, whether it is synthetic, and whether it stands in for another."""
         text = (
             f"{self.source.title}{' (synthetic)' if self.is_synthetic else ''}: {self.num_train:,} training and "
-            f"{len(self.test):,} test e-mails, {len(self.client_ids):,} clients, {self.num_words:,} words"
+            f"{len(self.test):,} test messages, {len(self.client_ids):,} clients, {self.num_words:,} words"
         )
         return f"{text}; used because {self._instead_of} is not on this machine" if self._instead_of else text
 

@@ -34,8 +34,13 @@ class Task(Protocol[BatchT]):
         """Returns the clients' and the test examples; called once in every process."""
         ...
 
-    def build_model(self, data: FederatedDataset[BatchT], experiment: Experiment, rng: np.random.Generator) -> Module:
-        """Returns a new model of `experiment.dtype`, initialised from the given stream."""
+    def build_model(
+        self,
+        data: Any,  # noqa: ANN401 (whatever `load_data` returned)
+        experiment: Experiment,
+        rng: np.random.Generator,
+    ) -> Module:
+        """Returns a new model, initialised from the given stream; `data` is what `load_data` returned."""
         ...
 
     def predict(self, model: Module, batch: BatchT) -> Tensor:

@@ -42,6 +42,12 @@ _END_SECONDS: Final = 1.0
 """How long a process may take to be gone after its pipe was closed or it was told to end."""
 
 
+_UNGUARDED: Final = (
+    'a worker that was just starting has run this script again; put the run under `if __name__ == "__main__":`, '
+    "since worker processes import the script that started them"
+)
+
+
 @dataclass(slots=True)
 class _WorkerProcess:
     """A worker as the coordinator holds it; `reason_to_end` is set when the coordinator itself ended it."""
@@ -79,6 +85,8 @@ class ProcessEngine:
 
     def start(self, max_frame_bytes: int) -> None:
         """Starts the worker processes; they say themselves when they are ready."""
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise EngineError(_UNGUARDED)
         self._max_frame_bytes = max_frame_bytes
         for _ in range(self.num_workers):
             self._start_worker()

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 OWNERS = ("farmer", "kaminski", "kitchen", "williams", "beck", "lokay")
 MAILBOXES = ("beck-s", "farmer-d", "kaminski-v", "kitchen-l", "lokay-m", "williams-w3")
 
-_SPAM_WORDS = "prize winner offer pills money click free".split()
-_HAM_WORDS = "meeting agenda gas contract schedule lunch report".split()
+_SPAM_WORDS = ("prize", "winner", "offer", "pills", "money", "click", "free")
+_HAM_WORDS = ("meeting", "agenda", "gas", "contract", "schedule", "lunch", "report")
 
 
 def make_text(number: int, *, is_spam: bool) -> bytes:
@@ -39,10 +39,10 @@ def enron_members(part: int, num_ham: int, num_spam: int) -> dict[str, bytes]:
     return members
 
 
-def write_tar(path: Path, members: Mapping[str, bytes], *, compression: str = "gz") -> Path:
-    """Writes a tar archive; `compression` is `"gz"` or empty."""
+def write_tar(path: Path, members: Mapping[str, bytes], *, mode: Literal["w:gz", "w:"] = "w:gz") -> Path:
+    """Writes a tar archive, compressed or plain."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, f"w:{compression}") as archive:
+    with tarfile.open(path, mode) as archive:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

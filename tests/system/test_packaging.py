@@ -32,7 +32,7 @@ def run(command: Sequence[str | Path], cwd: Path) -> str:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with the wheel and the source distribution of the checkout."""
     folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", folder]
+    build = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", str(folder)]
     run([*build, find_checkout()], cwd=folder)
     return folder
 
@@ -88,7 +88,7 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(home)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
-    install = [sys.executable, "-m", "pip", "--python", programs / "python", "--quiet", "install", "--no-deps"]
+    install = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "--quiet", "install", "--no-deps"]
     run([*install, "--no-index", "--disable-pip-version-check", wheel], cwd=home)
     where = run([programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], cwd=home)
     borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}

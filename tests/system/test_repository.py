@@ -34,7 +34,7 @@ def project(root: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def pins(root: Path) -> dict[str, str]:
     """Returns the pinned version of each package; a line that is no plain pin (a host, a path) fails."""
-    found = {}
+    found: dict[str, str] = {}
     for line in (root / "constraints.txt").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             match = PIN.fullmatch(line)

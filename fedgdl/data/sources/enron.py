@@ -28,7 +28,7 @@ from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
 from fedgdl.data.source import SourceFile, blame
 from fedgdl.errors import DataCorrupt
 
-__all__ = ["CITATION", "LICENCE", "PARTS", "SOURCE", "read_part"]
+__all__ = ["CITATION", "LICENCE", "PARTS", "SOURCE", "members", "read_part"]
 
 CITATION: Final = (
     "V. Metsis, I. Androutsopoulos, G. Paliouras. Spam Filtering with Naive Bayes - Which Naive Bayes? CEAS 2006."

@@ -68,25 +68,19 @@ def generate(num_mails: int, seed: int) -> Iterator[Mail]:
         rng = stream(seed, "synthetic-mail", client_id=mailbox)
         labels = np.where(rng.random(size) < _SPAM_SHARES[position], SPAM, HAM)
         writers = {label: _Writer(position, label, seed) for label in (HAM, SPAM)}
-        kinds = {label: _sentence_kinds(label) for label in (HAM, SPAM)}
         lengths = 2 + rng.poisson(_MEAN_SENTENCES - 2, size)
-        disguised = rng.random(size) < _DISGUISED_SHARE
-        for label, length, is_disguised in zip(labels.tolist(), lengths.tolist(), disguised.tolist(), strict=True):
-            common, own, other = kinds[label]
-            draws = rng.random(length).tolist()
-            sentences = [
-                other
-                if draw < _OTHER_SHARE
-                else own
-                if draw < _OTHER_SHARE + _OWN_SHARE and not is_disguised
-                else common
-                for draw in draws
-            ]
-            yield Mail(writers[label].write(sentences), label, mailbox)
+        own_shares = np.where(rng.random(size) < _DISGUISED_SHARE, 0.0, _OWN_SHARE)
+        for label, length, own_share in zip(labels.tolist(), lengths.tolist(), own_shares.tolist(), strict=True):
+            kinds = [_kind(draw, label, own_share) for draw in rng.random(length).tolist()]
+            yield Mail(writers[label].write(kinds), label, mailbox)
 
 
-def _sentence_kinds(label: int) -> tuple[str, str, str]:
-    return ("common", "spam", "ham") if label == SPAM else ("common", "ham", "spam")
+def _kind(draw: float, label: int, own_share: float) -> str:
+    """Returns which sentence a uniform draw from [0, 1) stands for in an e-mail of a class."""
+    own, other = ("spam", "ham") if label == SPAM else ("ham", "spam")
+    if draw < _OTHER_SHARE:
+        return other
+    return own if draw < _OTHER_SHARE + own_share else "common"
 
 
 class _Writer:
@@ -165,7 +159,7 @@ def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:
 
 SOURCE: Final = MailSource(
     name="synthetic-mail",
-    title="generated e-mails, six mailboxes",
+    title="Generated e-mails, six mailboxes",
     licence="as this library",
     is_synthetic=True,
     split=_split,

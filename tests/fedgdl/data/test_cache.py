@@ -86,12 +86,12 @@ def test_the_fingerprint_depends_on_the_contents_alone(tmp_path: Path, entry: En
     elsewhere = open_or_build(tmp_path / "other", "named otherwise", {"source": "another"}, lambda: CONTENTS)
     assert elsewhere.fingerprint == entry.fingerprint
     changed = [
-        Contents({**CONTENTS.arrays, "squares": np.arange(5, dtype=np.int64)}, CONTENTS.words),
-        Contents({**CONTENTS.arrays, "squares": CONTENTS.arrays["squares"].astype(np.int32)}, CONTENTS.words),
-        Contents(CONTENTS.arrays, {"words": ["a", "é"]}),
+        lambda: Contents({**CONTENTS.arrays, "squares": np.arange(5, dtype=np.int64)}, CONTENTS.words),
+        lambda: Contents({**CONTENTS.arrays, "squares": np.arange(5, dtype=np.int32) ** 2}, CONTENTS.words),
+        lambda: Contents(CONTENTS.arrays, {"words": ["a", "é"]}),
     ]
-    for number, contents in enumerate(changed):
-        other = open_or_build(tmp_path, "numbers", {"number": number}, lambda contents=contents: contents)
+    for number, build in enumerate(changed):
+        other = open_or_build(tmp_path, "numbers", {"number": number}, build)
         assert other.fingerprint != entry.fingerprint
 
 
@@ -135,7 +135,16 @@ def other_manifest(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [cut_array, spoil_header, swap_dtype, lose_word_file, lose_manifest, empty_manifest, change_manifest, other_manifest],
+    [
+        cut_array,
+        spoil_header,
+        swap_dtype,
+        lose_word_file,
+        lose_manifest,
+        empty_manifest,
+        change_manifest,
+        other_manifest,
+    ],
 )
 def test_a_damaged_entry_is_built_again(
     tmp_path: Path, entry: Entry, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
@@ -177,7 +186,7 @@ def test_a_builder_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_cache_that_is_no_folder_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write to .*FEDGDL_CACHE"):
+    with pytest.raises(DataError, match=r"cannot write to .*FEDGDL_CACHE"):
         open_or_build(tmp_path / "file" / "prepared", "numbers", SETTINGS, lambda: CONTENTS)
 
 

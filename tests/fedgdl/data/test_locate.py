@@ -36,9 +36,7 @@ def test_a_place_with_some_of_the_files_is_passed_over(tmp_path: Path, monkeypat
     assert {path.parent for path in locate(source)} == {tmp_path / "cache" / "enron"}
 
 
-def test_a_missing_set_says_where_was_looked_and_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_set_says_where_was_looked_and_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEDGDL_DATA", str(tmp_path / "environment"))
     with pytest.raises(DataMissing) as caught:
         locate(find_source("enron"), str(tmp_path / "root"))

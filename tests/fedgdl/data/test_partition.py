@@ -65,7 +65,7 @@ def test_a_random_partition_depends_on_the_seed_and_only_on_it() -> None:
 
 
 def test_a_source_without_groups_says_what_to_use() -> None:
-    with pytest.raises(DataError, match='does not say whose.*"iid".*"shares"'):
+    with pytest.raises(DataError, match=r'does not say whose.*"iid".*"shares"'):
         partition(NATURAL, 10, None, 1)
 
 

@@ -50,7 +50,8 @@ def as_dataset(data: PreparedMail) -> FederatedDataset[BagExamples]:
 
 def test_clients_and_test_hold_the_splits_rows(root: Path) -> None:
     config = DataConfig("enron", root=str(root))
-    data = as_dataset(load_mail(config, 1))
+    data = load_mail(config, 1)
+    assert as_dataset(data) is data
     split = clean_split(enron._all_mails(tuple(root / file.path for file in enron.SOURCE.files)), config, 1)
     assert split.groups is not None
     assert data.client_ids == MAILBOXES
@@ -143,7 +144,7 @@ def test_the_fingerprint_does_not_depend_on_the_place(
 def test_descriptions_say_what_the_data_is(root: Path) -> None:
     real = load_mail(DataConfig("sms", root=str(root), partition=FIVE), 1)
     assert real.description == (
-        f"SMS Spam Collection v.1: {real.num_train} training and {len(real.test)} test e-mails, "
+        f"SMS Spam Collection v.1: {real.num_train} training and {len(real.test)} test messages, "
         f"5 clients, {real.num_words} words"
     )
     assert not real.is_synthetic

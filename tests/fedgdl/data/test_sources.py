@@ -16,7 +16,7 @@ CONFIG = DataConfig("enron")
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> dict[str, bytes]:
+def part() -> dict[str, bytes]:
     return enron_members(1, num_ham=6, num_spam=4)
 
 

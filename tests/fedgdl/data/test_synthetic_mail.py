@@ -20,7 +20,7 @@ def split() -> MailSplit:
 
 def scores(weights: npt.NDArray[np.float64], batch: BagExamples) -> npt.NDArray[np.float64]:
     row = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))
-    return np.bincount(row, weights[batch.token_ids], minlength=len(batch))
+    return np.bincount(row, weights[batch.token_ids], minlength=len(batch)).astype(np.float64)
 
 
 def train_filter(weights: npt.NDArray[np.float64], examples: BagExamples) -> npt.NDArray[np.float64]:
@@ -66,7 +66,7 @@ def test_the_vocabulary_is_that_of_a_small_language(split: MailSplit) -> None:
 
 def test_invented_words_fall_in_frequency_as_those_of_a_natural_language(split: MailSplit) -> None:
     counts = np.bincount(split.examples.token_ids)
-    invented = sorted((counts[split.vocabulary.id_of(word)] for word in _language() if word in split.vocabulary))[::-1]
+    invented = sorted(counts[split.vocabulary.id_of(word)] for word in _language() if word in split.vocabulary)[::-1]
     slope = np.log(invented[500] / invented[20]) / np.log((500 + 2.7) / (20 + 2.7))
     assert slope == pytest.approx(-1, abs=0.15)
 

@@ -1,0 +1,73 @@
+"""The book's break-in: it works on unprotected updates, on every e-mail, by what the coordinator sees alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import load_config
+from experiments.attacks.words import Email, attack_emails, draw_emails, read_words
+from fedgdl.data import load_mail
+
+BOOK_WORDS = ["my", "computer", "password", "is", "pizza"]
+SYNTHETIC = ["data.source=synthetic-mail", "data.examples=1000"]
+
+
+@pytest.mark.parametrize("protocol", ["fedsgd", "fedavg"])
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_book_s_e_mail_is_read_whole_with_its_label(protocol: str, label: int, dtype: str) -> None:
+    experiment = load_config("spam", [*SYNTHETIC, f"dtype={dtype}", "training.epochs=5"])
+    vocabulary = load_mail(experiment.data, experiment.seed).vocabulary
+    email = Email(vocabulary.encode(BOOK_WORDS)[0], label)
+    (finding,) = attack_emails(experiment, [email], protocol)  # type: ignore[arg-type]
+    assert {vocabulary.word(word) for word in finding.reading.word_ids} == set(BOOK_WORDS)
+    assert (finding.precision, finding.recall, finding.reading.label) == (1.0, 1.0, label)
+
+
+def test_the_book_s_own_change_of_each_word_is_one_step_of_0_0025() -> None:
+    """One ham e-mail, weights zero: p = 1/2, d(p - 0)^2/dw = 2 p p (1 - p) = 1/4, times the step size 0.01."""
+    from experiments.attacks import words
+    from experiments.simulation import simulate
+    from server.recorder import Recorder
+
+    experiment = load_config("spam", [*SYNTHETIC, "rounds=1", "engine.kind=inline", "dtype=float64"])
+    mail = load_mail(experiment.data, experiment.seed)
+    email = Email(mail.vocabulary.encode(BOOK_WORDS)[0], 0)
+    recorder = Recorder(keep=True)
+    simulate(experiment, task=words._OneEmailTask(mail, email), recorder=recorder)
+    delta = words._delta_seen(recorder, experiment)
+    np.testing.assert_allclose(delta[email.word_ids], -0.0025, rtol=1e-15)
+    assert np.count_nonzero(delta) == 5
+
+
+def test_synthetic_e_mails_are_all_read_whole() -> None:
+    experiment = load_config("spam", SYNTHETIC)
+    emails = draw_emails(experiment, 20)
+    findings = attack_emails(experiment, emails)
+    assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
+    assert [finding.reading.label for finding in findings] == [email.label for email in emails]
+    assert {email.label for email in emails} == {0, 1}
+
+
+def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
+    experiment = load_config("spam-book", [f"data.root={real_data}"])
+    findings = attack_emails(experiment, draw_emails(experiment, 20))
+    assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
+    assert all(finding.reading.label == finding.email.label for finding in findings)
+
+
+def test_drawn_e_mails_are_distinct_rows_of_the_training_data_and_seeded() -> None:
+    experiment = load_config("spam", SYNTHETIC)
+    emails = draw_emails(experiment, 50)
+    again = draw_emails(experiment, 50)
+    assert len({(tuple(email.word_ids), email.label) for email in emails}) == 50
+    assert all(np.array_equal(one.word_ids, other.word_ids) for one, other in zip(emails, again, strict=True))
+    with pytest.raises(ValueError, match="from 1 to 800"):
+        draw_emails(experiment, 801)
+
+
+def test_an_update_in_which_nothing_moved_gives_nothing_away() -> None:
+    reading = read_words(np.zeros(4))
+    assert len(reading.word_ids) == 0
+    assert reading.label is None

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from program import fedgdl, fedgdl_json
+
+
+def test_the_doctor_says_what_is_here(tmp_path: Path) -> None:
+    document = fedgdl_json("doctor", cwd=tmp_path)
+    assert document["problems"] == []
+    assert document["cores"]["usable"] >= 1
+    assert len({str(Path(folder).parent) for folder in document["packages"].values()}) == 1
+    assert set(document["packages"]) == {"fedgdl", "clients", "server", "experiments"}
+    assert all(document["dependencies"].values())
+    assert {"numpy", "phe", "msgspec"} <= document["dependencies"].keys()
+    assert document["blas"]
+    text = fedgdl("doctor", cwd=tmp_path).stdout
+    assert "all is well" in text
+    assert document["versions"]["numpy"] in text
+
+
+def test_the_doctor_finds_a_package_that_is_shadowed(tmp_path: Path) -> None:
+    """A folder `server` of somebody else's comes first on the path: pip would not say a word."""
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "__init__.py").write_text("")
+    finished = fedgdl("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert finished.returncode == 1
+    assert "shadows" in finished.stdout
+
+
+def test_the_spam_benchmark_gives_ratios_with_their_circumstances(tmp_path: Path) -> None:
+    document = fedgdl_json("bench", "spam", "--repeats", "3", cwd=tmp_path)
+    assert [timing["dtype"] for timing in document["timings"]] == ["float64", "float32"]
+    for timing in document["timings"]:
+        assert timing["ratio"] == timing["autograd_us"] / timing["by_hand_us"]
+    assert {"machine", "versions", "blas", "repeats"} <= document.keys()
+
+
+def test_the_start_up_benchmark_measures_a_real_run(tmp_path: Path) -> None:
+    document = fedgdl_json("bench", "start-up", "--repeats", "1", cwd=tmp_path)
+    assert document["experiment"] == "spam"
+    assert 0 < document["start_up_seconds"] < 60
+    assert 0 < document["rounds_seconds"] < 60
+    assert document["num_rounds"] == 5
+    assert document["worker_unshared_mb"] > 1
+
+
+def test_the_list_of_benchmarks(tmp_path: Path) -> None:
+    assert set(fedgdl_json("bench", "--list", cwd=tmp_path)["benchmarks"]) == {"spam", "start-up"}
+    assert fedgdl("bench", "nonsense", cwd=tmp_path).returncode == 2

@@ -1,0 +1,139 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from program import fedgdl, fedgdl_json
+
+from fedgdl.parameters import load_parameters
+
+SMALL = ["--set", "data.source=synthetic-mail", "--set", "data.examples=1000", "--engine", "inline"]
+
+
+def test_a_run_leaves_all_its_files_and_a_readable_table(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam", *SMALL, "--rounds", "2", "--out", "here", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "synthetic" in finished.stdout
+    for heading in ("round", "accuracy", "loss", "alice", "bob", "sue"):
+        assert heading in finished.stdout
+    assert max(map(len, finished.stdout.splitlines()[2:])) <= 80
+    folder = tmp_path / "here"
+    assert {path.name for path in folder.iterdir()} == {
+        "config.toml",
+        "curves.png",
+        "history.jsonl",
+        "model.safetensors",
+        "result.json",
+        "run.log",
+    }
+    rounds = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    result = json.loads((folder / "result.json").read_text())
+    assert result["rounds"] == rounds
+    assert load_parameters(folder / "model.safetensors").sha256() == result["model_sha256"]
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert tomllib.loads((folder / "config.toml").read_text())["rounds"] == 2
+    log = (folder / "run.log").read_text()
+    assert "round 2: 3 of 3 clients" in log
+
+
+def test_the_kept_config_repeats_the_run_bit_for_bit(tmp_path: Path) -> None:
+    first = fedgdl_json("run", "spam", *SMALL, "--rounds", "2", "--out", "one", cwd=tmp_path)
+    second = fedgdl_json("run", "one/config.toml", "--out", "two", cwd=tmp_path)
+    assert second["model_sha256"] == first["model_sha256"]
+    assert second["config"] == first["config"]
+    assert second["data_fingerprint"] == first["data_fingerprint"]
+
+
+def test_worker_processes_log_into_the_run_s_log(tmp_path: Path) -> None:
+    fedgdl_json("run", "spam", *SMALL[:-2], "--workers", "2", "--rounds", "1", "--out", "run", cwd=tmp_path)
+    log = (tmp_path / "run" / "run.log").read_text()
+    for client in ("alice", "bob", "sue"):
+        assert f"clients.worker: round 1: {client} trains" in log
+    assert "worker-1[" in log
+
+
+def test_json_is_one_document_and_nothing_else(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam", *SMALL, "--rounds", "1", "--json", cwd=tmp_path)
+    document = json.loads(finished.stdout)
+    assert document["folder"].startswith("runs/spam-")
+    assert (tmp_path / document["folder"] / "result.json").is_file()
+    assert finished.stderr == ""
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
+    folders = {fedgdl_json("run", "spam", *SMALL, "--rounds", "1", cwd=tmp_path)["folder"] for _ in range(2)}
+    assert len(folders) == 2
+
+
+def test_a_folder_with_files_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    finished = fedgdl("run", "spam", *SMALL, "--out", "mine", cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "not empty" in finished.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_the_list_names_every_experiment_with_what_it_is(tmp_path: Path) -> None:
+    text = fedgdl("run", "--list", cwd=tmp_path).stdout
+    document = fedgdl_json("run", "--list", cwd=tmp_path)
+    names = [item["name"] for item in document["experiments"]]
+    assert {"spam", "spam-book", "spam-owners"} <= set(names)
+    assert [line.split()[0] for line in text.splitlines()] == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "spam-bok"], ["did you mean spam-book?"]),
+        (["run", "spam", "--set", "training.epoch=2"], ["training.epoch is not a known key", "did you mean epochs?"]),
+        (["run", "spam", "--set", "training.epochs=many"], ["training.epochs", "many"]),
+        (["run", "spam", "--set", "training.epochs=0"], ["training.epochs = 0"]),
+        (["run", "spam", "--rounds", "0"], ["rounds = 0"]),
+        (["run", "spam", "--set", "engine.kind=threads"], ["engine.kind", "processes, inline"]),
+        (["run", "spam", "--set", "strategy.weighting=equally"], ["strategy.weighting", "did you mean equal?"]),
+        (["run", "spam", "--set", "nonsense"], ["expected key=value"]),
+        (["run", "spam", "--set", "task=spma"], ["did you mean spam?"]),
+        (["run", "spam", "--set", "task=no_such_module:Task"], ["no_such_module"]),
+        (["run", "broken.toml"], ["broken.toml is no TOML", "line 1"]),
+        (["run", "missing.toml"], ["missing.toml cannot be read"]),
+        (["run"], ["--list"]),
+    ],
+)
+def test_a_mistake_ends_with_2_and_words_a_newcomer_can_act_on(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    (tmp_path / "broken.toml").write_text("name = spam")
+    finished = fedgdl(*arguments, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert "Traceback" not in finished.stderr
+    for word in words:
+        assert word in finished.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_data_set_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam", "--set", "data.source=synthetic-mial", cwd=tmp_path)
+    assert finished.returncode in {1, 2}
+    assert "did you mean synthetic-mail?" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_missing_data_set_says_how_to_get_it(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam-book", cwd=tmp_path, FEDGDL_CACHE=str(tmp_path / "cache"))
+    assert finished.returncode == 1
+    assert "fedgdl data fetch enron" in finished.stderr
+    assert "FEDGDL_DATA" in finished.stderr
+
+
+def test_a_truncated_archive_is_refused_by_name(tmp_path: Path, real_data: Path) -> None:
+    folder = tmp_path / "data" / "enron"
+    folder.mkdir(parents=True)
+    whole = (real_data / "enron" / "enron1.tar.gz").read_bytes()
+    (folder / "enron1.tar.gz").write_bytes(whole[: len(whole) // 2])
+    finished = fedgdl("run", "spam-book", cwd=tmp_path, data=tmp_path / "data")
+    assert finished.returncode == 1
+    assert "enron1.tar.gz" in finished.stderr
+    assert "fedgdl data fetch enron" in finished.stderr
+    assert "Traceback" not in finished.stderr

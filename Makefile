@@ -20,7 +20,7 @@ help: ## show this list
 
 demo: install ## install the project, train a spam filter across three clients, then attack it
 	$(BIN)/fedgdl run spam --set data.source=synthetic-mail
-	$(BIN)/fedgdl attack words
+	$(BIN)/fedgdl attack words --set data.source=synthetic-mail
 
 test: $(STAMPS)/dev install ## run the quick tests, against the installed wheel
 	$(BIN)/pytest -m "not slow"

@@ -7,7 +7,7 @@ Example:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from fedgdl.seeding import stream
 from fedgdl.wire import TrainTask
 
 __all__ = ["Client", "Participation"]
+
+_LEFT_OUT: Final = "it is left out of this round (a lower training.learning_rate may help)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,18 @@ class Client:
         """Returns the payload of this client's update, trained from the parameters that the model holds now.
 
         Raises:
-            ClientError: it has no usable examples, or its update holds NaN or infinity.
+            ClientError: it has no usable examples, or its update or a term of it holds NaN or infinity.
         """
         common.faults.reach("before_training", self.client_id, message.round_index)
         update = self._train(message, common)
         common.faults.reach("after_training", self.client_id, message.round_index)
-        return common.protection.protect(update, common.strategy.terms(update))
+        with np.errstate(over="ignore"):
+            terms = common.strategy.terms(update)
+        for name, term in terms.items():
+            if not np.isfinite(term).all():
+                reason = f"its update is too large for {term.dtype} in {name}; {_LEFT_OUT}"
+                raise ClientError(self.client_id, reason)
+        return common.protection.protect(update, terms)
 
     def _train(self, message: TrainTask, common: Participation) -> ClientUpdate:
         rng = stream(common.experiment.seed, "shuffle", round_index=message.round_index, client_id=self.client_id)
@@ -83,7 +91,4 @@ class Client:
 def _where_not_finite(update: ClientUpdate, parameters: Parameters) -> str:
     first = int(np.flatnonzero(~np.isfinite(update.delta))[0])
     name = next(name for name, where, _ in parameters.layout.slices() if where.start <= first < where.stop)
-    return (
-        f"its update holds {update.delta[first]} in {name}; it is left out of this round "
-        "(a lower training.learning_rate may help)"
-    )
+    return f"its update holds {update.delta[first]} in {name}; {_LEFT_OUT}"

@@ -32,7 +32,7 @@ from fedgdl.wire import (
     encode,
 )
 
-__all__ = ["MAX_TASK_FRAME_BYTES", "Worker"]
+__all__ = ["MAX_TASK_FRAME_BYTES", "Worker", "error_in_words"]
 
 MAX_TASK_FRAME_BYTES: Final = 4_000_000
 """More than the longest task: 4,096 client ids of up to 200 characters of up to 4 bytes."""
@@ -113,8 +113,7 @@ class Worker:
             return ClientFailed(message.round_index, client_id, error.reason[:MAX_REASON_CHARACTERS])
         except Exception as error:  # a task's code may raise anything; the round goes on without this client
             logger.exception("round %d: the training of %s raised", message.round_index, client_id)
-            reason = f"{type(error).__name__}: {error}"[:MAX_REASON_CHARACTERS]
-            return ClientFailed(message.round_index, client_id, reason, is_defect=True)
+            return ClientFailed(message.round_index, client_id, error_in_words(error), is_defect=True)
         return TrainResult(message.round_index, client_id, payload)
 
     def _read_parameters(self, reference: ParametersReference) -> FloatArray:
@@ -124,3 +123,9 @@ class Worker:
         if self._received is None or self._received[0] != reference:
             self._received = reference, self._slots.read(reference.slot, reference.version, reference.sha256)
         return self._received[1]
+
+
+def error_in_words(error: Exception) -> str:
+    """Returns an error's type and text, fit for a message: not too long, and in characters that can be sent."""
+    text = f"{type(error).__name__}: {error}"
+    return text.encode(errors="backslashreplace").decode()[:MAX_REASON_CHARACTERS]

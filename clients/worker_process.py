@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from clients.worker import MAX_TASK_FRAME_BYTES, Worker
+from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
 from fedgdl.config import Experiment
 from fedgdl.federated import Task, find_task
 from fedgdl.runtime import LogEnd, SharedParameters, ignore_interrupts, send_logs_to
-from fedgdl.wire import MAX_REASON_CHARACTERS, ChannelClosed, PipeChannel, WorkerFailed, encode
+from fedgdl.wire import ChannelClosed, PipeChannel, WorkerFailed, encode
 
 __all__ = ["WorkerSetup", "main"]
 
@@ -57,7 +57,7 @@ def main(connection: "Connection[bytes, bytes]", log_end: LogEnd, setup: WorkerS
         memory = SharedParameters(worker.layout, setup.memory_name)
     except Exception as error:  # whatever keeps a worker from starting, the coordinator must hear of it
         logger.exception("this worker cannot start")
-        channel.send(encode(WorkerFailed(f"{type(error).__name__}: {error}"[:MAX_REASON_CHARACTERS])))
+        channel.send(encode(WorkerFailed(error_in_words(error))))
         return
     with memory:
         worker.attach(memory.slots)

@@ -17,7 +17,7 @@ class Callback:
     """Hears of a run's events, in the thread that runs it; does nothing by itself."""
 
     def run_started(self, history: RunHistory) -> None:
-        """The data is loaded, the model built, and the workers are starting."""
+        """The data is loaded and the model built; the workers are started next."""
 
     def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
         """A round begins."""

@@ -1,9 +1,12 @@
-"""A progress bar over rounds and clients, on the standard error output, with rate and time left.
+"""Progress bars on the standard error output, with rate and time left: of a run, and of preparing its data.
 
 Example:
     >>> import rich.console
     >>> bar = ProgressBar(rich.console.Console(stderr=True))
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +15,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,9 +24,10 @@ from rich.text import Text
 
 from experiments.callbacks import Callback
 from experiments.run_history import RunHistory
+from fedgdl.data.watching import watched_by
 from fedgdl.federated import RoundRecord
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "preparation_bar"]
 
 
 class _Rate(ProgressColumn):
@@ -33,6 +38,41 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed else "", style="progress.data.speed")
 
 
+def _bars(console: Console) -> Progress:
+    """Returns bars that show count, rate, time gone and time left, and vanish when they are done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def preparation_bar(console: Console) -> Iterator[None]:
+    """Shows a bar whenever a data set has to be prepared within this context; not a terminal: shows nothing."""
+    progress, bars = _bars(console), dict[str, TaskID]()
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = progress.add_task(what, total=total)
+            progress.start()
+        progress.update(bars[what], completed=done)
+        if done == total:
+            progress.stop()  # a terminal has room for one set of bars at a time
+
+    try:
+        with watched_by(show):
+            yield
+    finally:
+        progress.stop()
+
+
 class ProgressBar(Callback):
     """Shows two bars, rounds of the run and clients of the round, while a run goes on in a terminal.
 
@@ -41,17 +81,7 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = _bars(console)
         self._rounds = self._progress.add_task("rounds", total=None)
         self._clients = self._progress.add_task("clients", total=None)
 

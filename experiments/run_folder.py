@@ -8,11 +8,8 @@
     run.log            what the coordinator and the workers logged
 
 Example:
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as parent:
-    ...     make_folder(Path(parent) / "x").name
-    'x'
+    >>> RunFolder(Path("somewhere")).path
+    PosixPath('somewhere')
 """
 
 import datetime as dt
@@ -29,63 +26,48 @@ from fedgdl.errors import ConfigError
 from fedgdl.federated import RoundRecord
 from fedgdl.parameters import save_parameters
 
-__all__ = ["RunFolder", "make_folder", "new_folder"]
+__all__ = ["RunFolder"]
 
 _LOG_FORMAT = "%(asctime)s.%(msecs)03d %(processName)s[%(process)d] %(levelname)s %(name)s: %(message)s"
 
 
-def new_folder(name: str, parent: Path = Path("runs")) -> Path:
-    """Returns a new folder `<parent>/<name>-<time>`; never one that is there already."""
-    now = dt.datetime.now().astimezone()
-    base = parent / f"{name}-{now:%Y%m%d-%H%M%S}"
-    folder, count = base, 1
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=False)
-        except FileExistsError:
-            count += 1
-            folder = base.with_name(f"{base.name}-{count}")
-        except OSError as error:
-            message = f"the run's folder {folder} cannot be made: {error}; give another one with --out"
-            raise ConfigError(message) from error
-        else:
-            return folder
-
-
-def make_folder(path: Path) -> Path:
-    """Returns the folder of the given path, made if need be.
-
-    Raises:
-        ConfigError: it holds files already, or cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        is_empty = not any(path.iterdir())
-    except OSError as error:
-        message = f"--out {path}: {error}"
-        raise ConfigError(message) from error
-    if not is_empty:
-        message = f"--out {path}: the folder is not empty; a run never overwrites another"
-        raise ConfigError(message)
-    return path
-
-
 class RunFolder(Callback):
-    """Writes a run's files while it goes on.
+    """Makes a run's folder when the run starts, and writes its files while it goes on.
 
     Args:
-        path: the folder, empty.
+        path: the folder, new or empty; left out: `runs/<name>-<time>`, never one that is there already.
+
+    Attributes:
+        path: the folder; none before a run has started without one.
+
+    Raises:
+        ConfigError: the folder holds files already: a run never overwrites another.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            message = f"--out {path}: is there already and not an empty folder; a run never overwrites another"
+            raise ConfigError(message)
         self.path = path
         self._rounds: TextIO | None = None
-        self._log = logging.FileHandler(path / "run.log", encoding="utf-8")
-        self._log.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
-        logging.getLogger().addHandler(self._log)
+        self._log: logging.Handler | None = None
 
     def run_started(self, history: RunHistory) -> None:
-        """Writes the configuration."""
+        """Makes the folder, writes the configuration and opens the log.
+
+        Raises:
+            ConfigError: the folder cannot be made.
+        """
+        try:
+            if self.path is None:
+                self.path = _new_folder(history.experiment.name)
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"the run's folder cannot be made: {error}; give another one with --out"
+            raise ConfigError(message) from error
+        self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
+        logging.getLogger().addHandler(self._log)
         (self.path / "config.toml").write_text(to_toml(history.experiment), encoding="utf-8")
         self._rounds = (self.path / "history.jsonl").open("w", encoding="utf-8")
 
@@ -96,15 +78,24 @@ class RunFolder(Callback):
             self._rounds.flush()
 
     def run_finished(self, history: RunHistory) -> None:
-        """Writes model, result and plot of the finished rounds, however the run ended."""
-        if self._rounds is not None:
-            self._rounds.close()
+        """Writes model, result and plot of the finished rounds, however the run ended; closes the files."""
+        if self.path is None or self._rounds is None or self._log is None:
+            return
+        self._rounds.close()
         (self.path / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(history.to_dict())))
         if history.rounds:
             save_parameters(history.model, self.path / "model.safetensors")
             history.plot().savefig(self.path / "curves.png", dpi=150)
-
-    def close(self) -> None:
-        """Closes the log; the last thing to do, so that the workers' last words are in it."""
         logging.getLogger().removeHandler(self._log)
         self._log.close()
+
+
+def _new_folder(name: str) -> Path:
+    """Makes and returns a folder `runs/<name>-<time>`; with a number behind it where that is taken."""
+    base = Path("runs") / f"{name}-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    folder, number = base, 1
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    folder.mkdir(parents=True)
+    return folder

@@ -142,13 +142,12 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
             callback.client_answered(history, round_index, client_id, has_update=has_update)
 
     coordinator = Coordinator(federation, client_answered)
-    history.status = "failed"  # until shown otherwise
     with terminate_as_interrupt():
         try:
-            coordinator.start()
             history.status = "running"
             for callback in callbacks:
                 callback.run_started(history)
+            coordinator.start()
             for round_index in range(1, federation.experiment.rounds + 1):
                 cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
                 for callback in callbacks:

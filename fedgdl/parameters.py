@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -56,13 +57,13 @@ class Layout:
         """Returns the layout of named shapes, in the mapping's order.
 
         Raises:
-            ParameterError: a name is empty, a shape is negative, or the dtype is neither of the two.
+            ParameterError: a name is empty, a side is no whole number from 0 on, or the dtype is neither of the two.
         """
         if dtype not in _DTYPES:
             message = f"parameters are float32 or float64, not {dtype!r}"
             raise ParameterError(message)
         for name, shape in shapes.items():
-            if not name or any(side < 0 for side in shape):
+            if not name or any(not isinstance(side, int | np.integer) or side < 0 for side in shape):
                 message = f"parameter {name!r} has the impossible shape {shape}"
                 raise ParameterError(message)
         return cls(tuple((name, tuple(int(side) for side in shape)) for name, shape in shapes.items()), dtype)
@@ -106,11 +107,15 @@ class Layout:
             ParameterError: the text is not such a layout.
         """
         try:
-            document = json.loads(text)
-            return cls.of({name: tuple(shape) for name, shape in document["entries"]}, document["dtype"])
-        except (ValueError, TypeError, KeyError) as error:
+            layout = msgspec.json.decode(text, type=_LayoutDocument)
+        except (msgspec.MsgspecError, RecursionError) as error:
             message = f"not a parameter layout: {text[:80]!r}"
             raise ParameterError(message) from error
+        shapes = dict(layout.entries)
+        if len(shapes) != len(layout.entries):
+            message = f"a parameter layout names a parameter twice: {text[:80]!r}"
+            raise ParameterError(message)
+        return cls.of(shapes, layout.dtype)
 
     def difference(self, other: "Layout") -> str:
         """Returns in words how another layout differs from this one; empty when they are equal."""
@@ -127,6 +132,13 @@ class Layout:
         if not notes and self != other:
             notes.append("the order of the parameters differs")
         return "; ".join(notes)
+
+
+class _LayoutDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A layout as JSON."""
+
+    dtype: DType
+    entries: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class Parameters:
@@ -176,6 +188,10 @@ class Parameters:
         """Returns the names, the number of elements and the dtype, never the values."""
         return f"Parameters({', '.join(self._views)}: {self.layout.size} x {self.layout.dtype})"
 
+    def __reduce__(self) -> tuple[type["Parameters"], tuple[Layout, FloatArray]]:
+        """Pickles and deep-copies layout and vector; the views are made anew, in the copy's own vector."""
+        return Parameters, (self.layout, self.vector)
+
     def load(self, vector: FloatArray) -> None:
         """Copies a vector into this one: one copy, and every view sees it.
 
@@ -212,7 +228,7 @@ def save_parameters(parameters: Parameters, path: Path) -> None:
     """
     from safetensors.numpy import save  # 60 ms to import, needed once a run
 
-    tensors = {name: np.ascontiguousarray(parameters[name]) for name in parameters}
+    tensors = {name: parameters[name] for name in parameters}
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         scratch.write_bytes(save(tensors, metadata={_LAYOUT_KEY: parameters.layout.to_json()}))
@@ -238,7 +254,7 @@ def load_parameters(path: Path, expected: Layout | None = None) -> Parameters:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:  # TypeError: an element type that NumPy does not have
         message = f"{path} cannot be read as a model file: {error}"
         raise ParameterError(message) from error
     if _LAYOUT_KEY not in metadata:
@@ -248,8 +264,8 @@ def load_parameters(path: Path, expected: Layout | None = None) -> Parameters:
     if expected is not None and layout != expected:
         message = f"{path} does not fit the model: {expected.difference(layout)}"
         raise ParameterError(message)
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != dict(layout.entries):
+    found = {name: (tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()}
+    if found != {name: (shape, layout.dtype) for name, shape in layout.entries}:
         message = f"{path} contradicts its own layout; it is damaged"
         raise ParameterError(message)
     parameters = Parameters(layout)

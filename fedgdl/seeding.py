@@ -40,6 +40,6 @@ def stream(seed: int, purpose: str, *, round_index: int = 0, client_id: str = ""
         Counter-based generators keyed by purpose: Salmon, Moraes, Dror, Shaw, "Parallel Random
         Numbers: As Easy as 1, 2, 3", SC 2011, section 2 (Philox).
     """
-    name = json.dumps([seed, purpose, round_index, client_id], ensure_ascii=True).encode()
+    name = json.dumps([int(seed), purpose, int(round_index), client_id], ensure_ascii=True).encode()
     key = int.from_bytes(hashlib.blake2b(name, digest_size=16, person=b"fedgdl-stream").digest(), "little")
     return np.random.Generator(np.random.Philox(key=key))

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from fedgdl.config import Experiment
 from fedgdl.data import FederatedDataset
-from fedgdl.errors import ClientError, EngineError, RunFailed, WireError
+from fedgdl.errors import ClientError, EngineError, FedgdlError, RunFailed, WireError
 from fedgdl.federated import ClientRecord, RoundRecord, Strategy, Task, evaluate, sample_cohort
 from fedgdl.nn import Module
 from fedgdl.parameters import Parameters
@@ -120,9 +122,10 @@ class Coordinator:
     def run_round(self, round_index: int) -> RoundRecord:
         """Runs one round and returns its record; afterwards the parameters are the new model.
 
-        A round with too few updates leaves the parameters as they are.
+        A round with too few updates, or with updates that give no usable model, leaves the parameters as they are.
 
         Raises:
+            DataError: the data's population cannot be sampled.
             EngineError: workers die as fast as they are started.
             RunFailed: the training of every client raised: the task itself is at fault.
         """
@@ -135,9 +138,8 @@ class Coordinator:
         self._state = state = RoundState(round_index, cohort, experiment.strategy.min_updates)
         self._collect(state)
         records = self._check(state)
-        if state.has_succeeded:
-            self._step(state)
         self._report(state)
+        has_new_model = state.has_succeeded and self._step(state)
         with one_blas_thread():
             metrics = evaluate(federation.task, federation.model, federation.data.test)
         logger.info(
@@ -150,7 +152,7 @@ class Coordinator:
         )
         return RoundRecord(
             round_index=round_index,
-            status="done" if state.has_succeeded else "failed",
+            status="done" if has_new_model else "failed",
             loss=metrics.loss,
             accuracy=metrics.accuracy,
             seconds=time.perf_counter() - began,
@@ -224,7 +226,12 @@ class Coordinator:
 
     def _dismiss(self, worker_id: int, reason: str) -> None:
         """Has a worker replaced; it gets no more tasks, and the engine will report it as lost."""
-        self._ready.remove(worker_id)
+        if worker_id in self._dismissed:
+            return
+        if worker_id in self._ready:
+            self._ready.remove(worker_id)
+        else:
+            self._failed_starts += 1
         self._dismissed.add(worker_id)
         self._federation.engine.replace(worker_id, reason)
 
@@ -243,6 +250,8 @@ class Coordinator:
         self._pass(WorkerGone(event.worker_id, event.reason))
 
     def _welcome(self, worker_id: int, message: WorkerReady) -> None:
+        if worker_id in self._dismissed or worker_id in self._ready:
+            return  # it said so before its end was seen here, or says it again
         layout, data = self._federation.parameters.layout, self._federation.data
         problem = ""
         if message.layout_sha256 != layout.digest:
@@ -268,11 +277,23 @@ class Coordinator:
             records.append(ClientRecord(client_id, "failed", reason=state.failures[client_id].reason))
         return tuple(records)
 
-    def _step(self, state: RoundState) -> None:
+    def _step(self, state: RoundState) -> bool:
+        """Makes the next model of the payloads; returns false, and leaves the model, where they give no usable one."""
         payloads = ((client_id, state.payloads[client_id]) for client_id in state.cohort if client_id in state.payloads)
-        sums = self._federation.aggregation.combine(payloads)
         parameters = self._federation.parameters
-        parameters.load(self._federation.strategy.step(parameters.vector, sums))
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below, and told
+                sums = self._federation.aggregation.combine(payloads)
+                vector = self._federation.strategy.step(parameters.vector, sums)
+            problem = "" if np.isfinite(vector).all() else "its new model would hold NaN or infinity"
+        except FedgdlError as error:
+            problem = str(error)
+        else:
+            if not problem:
+                parameters.load(vector)
+        if problem:
+            logger.warning("round %d failed: %s; the model stays as it was", state.round_index, problem)
+        return not problem
 
     def _report(self, state: RoundState) -> None:
         """Logs who is missing; stops the run where the task itself is at fault."""
@@ -281,7 +302,7 @@ class Coordinator:
         if state.ignored:
             logger.info("round %d: answers dropped: %s", state.round_index, dict(state.ignored))
         failures: list[Failure] = list(state.failures.values())
-        if len(failures) == len(state.cohort) and all(failure.is_defect for failure in failures):
+        if not state.payloads and all(failure.is_defect for failure in failures):
             message = f"the training of every client of round {state.round_index} raised; {failures[0].reason}"
             raise RunFailed(message)
         if not state.has_succeeded:

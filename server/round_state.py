@@ -1,6 +1,6 @@
 """One round as a pure state machine: events in, assignments and an outcome out.
 
-No process, clock, file or thread in here: time comes in as a number, workers are numbers, and
+No process, clock, file or thread in here: the deadline is an event, workers are numbers, and
 payloads are opaque bytes. So every order of events can be played through in a test.
 
 Example:
@@ -96,7 +96,7 @@ class RoundState:
 
     Args:
         round_index: counted from 1.
-        cohort: the sampled clients, sorted.
+        cohort: the sampled clients, each once, sorted.
         min_updates: with fewer payloads the round has failed.
 
     Attributes:
@@ -134,10 +134,10 @@ class RoundState:
         """Returns what the idle workers are to do now; each gets at most one assignment.
 
         Args:
-            idle_workers: workers that hold no clients; busy ones among them are passed over.
+            idle_workers: workers that are ready; those that still hold clients are passed over.
         """
         assignments = []
-        free = [worker_id for worker_id in idle_workers if not self._held.get(worker_id)]
+        free = [worker_id for worker_id in dict.fromkeys(idle_workers) if not self._held.get(worker_id)]
         for worker_id in free:
             if not self._waiting:
                 break
@@ -157,11 +157,11 @@ class RoundState:
                 if self._takes(event):
                     self.failures[event.client_id] = Failure(event.reason, event.is_defect)
             case WorkerGone():
-                for client_id in self._held.pop(event.worker_id, set()):
+                for client_id in sorted(self._held.pop(event.worker_id, ())):
                     self.failures[client_id] = Failure(f"its worker was lost: {event.reason}")
             case TimeRanOut():
                 missing = [*self._waiting, *(client_id for clients in self._held.values() for client_id in clients)]
-                for client_id in missing:
+                for client_id in sorted(missing):
                     self.failures[client_id] = Failure("it had not answered when the round's deadline passed")
                 self._waiting.clear()
                 self._held.clear()

@@ -29,7 +29,8 @@ import numpy.typing as npt
 
 from experiments.simulation import simulate
 from fedgdl.config import EngineConfig, Experiment, FaultsConfig
-from fedgdl.data import BagExamples, PreparedMail, load_mail
+from fedgdl.data import BagExamples, PreparedMail
+from fedgdl.errors import ConfigError
 from fedgdl.federated import make_strategy
 from fedgdl.federated.spam_task import SpamTask
 from fedgdl.models import SpamModel
@@ -95,16 +96,19 @@ def read_words(delta: npt.NDArray[Any]) -> Reading:
 
 
 def attack_emails(
-    experiment: Experiment, emails: Sequence[Email], protocol: Literal["fedavg", "fedsgd"] = "fedavg"
+    experiment: Experiment,
+    mail: PreparedMail,
+    emails: Sequence[Email],
+    protocol: Literal["fedavg", "fedsgd"] = "fedavg",
 ) -> list[Finding]:
     """Runs one real federated round for each e-mail, and reads it from what the coordinator received.
 
     Args:
-        experiment: the configuration; its data gives the vocabulary, its training the steps.
+        experiment: the configuration; its training gives the steps.
+        mail: its data, which gives the vocabulary.
         emails: the victim's e-mail in each round.
         protocol: `"fedsgd"`: one step from the parameters sent; `"fedavg"`: as many epochs as configured.
     """
-    data = load_mail(experiment.data, experiment.seed)
     training = msgspec.structs.replace(experiment.training, drop_last=False)
     if protocol == "fedsgd":
         training = msgspec.structs.replace(training, epochs=1)
@@ -113,25 +117,30 @@ def attack_emails(
         rounds=1,
         cohort_size=None,
         training=training,
+        strategy=msgspec.structs.replace(experiment.strategy, min_updates=1),
         faults=FaultsConfig(),
         engine=EngineConfig(kind="inline"),
     )
-    return [_attack(experiment, data, email) for email in emails]
+    return [_attack(experiment, mail, email) for email in emails]
 
 
-def draw_emails(experiment: Experiment, count: int) -> list[Email]:
-    """Returns e-mails drawn from the clients' training data, without repetition, by the experiment's seed.
+def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
+    """Returns e-mails drawn from all clients' training data, without repetition.
+
+    Args:
+        mail: the data.
+        count: how many.
+        seed: decides which.
 
     Raises:
-        ValueError: there are not so many.
+        ConfigError: there are not so many.
     """
-    data = load_mail(experiment.data, experiment.seed)
-    clients = [data.client(client_id) for client_id in data.client_ids]
+    clients = [mail.client(client_id) for client_id in mail.client_ids]
     starts = np.cumsum([0, *(len(client) for client in clients)])
     if not 1 <= count <= starts[-1]:
         message = f"expected from 1 to {starts[-1]:,} e-mails, got {count:,}"
-        raise ValueError(message)
-    rows = stream(experiment.seed, "attack words").choice(starts[-1], size=count, replace=False)
+        raise ConfigError(message)
+    rows = stream(seed, "attack words").choice(starts[-1], size=count, replace=False)
     emails = []
     for row in rows:
         which = int(np.searchsorted(starts, row, side="right")) - 1
@@ -140,9 +149,9 @@ def draw_emails(experiment: Experiment, count: int) -> list[Email]:
     return emails
 
 
-def _attack(experiment: Experiment, data: PreparedMail, email: Email) -> Finding:
+def _attack(experiment: Experiment, mail: PreparedMail, email: Email) -> Finding:
     recorder = Recorder(keep=True)
-    simulate(experiment, task=_OneEmailTask(data, email), recorder=recorder)
+    simulate(experiment, task=_OneEmailTask(mail, email), recorder=recorder)
     delta = _delta_seen(recorder, experiment)
     reading = read_words(delta)
     found, truth = set(reading.word_ids.tolist()), set(email.word_ids.tolist())

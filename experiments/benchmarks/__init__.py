@@ -1,1 +1,1 @@
-"""Measurements of single parts; `spam_step.run` times one training step of the spam model."""
+"""Measurements of single parts, one module each, for example `spam_step.run`: a training step of the spam model."""

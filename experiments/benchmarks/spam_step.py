@@ -162,6 +162,7 @@ class _ByHand:
         self._prediction = np.empty(_BATCH_SIZE, dtype)
         self._slope = np.empty(_BATCH_SIZE, dtype)
         self._largest_exponent = 88.0 if dtype == "float32" else 709.0
+        self.kept_bytes = self._words.nbytes + self._prediction.nbytes + self._slope.nbytes
 
     def __call__(self, mails: _Mails) -> float:
         words = self._words[: mails.token_ids.size]
@@ -217,14 +218,13 @@ def _time(dtype: DType, batches: Sequence[_Mails], repeats: int) -> SpamStepTimi
             step(batch)
             seconds[step].append(time.perf_counter() - start)
     medians = {step: statistics.median(times) for step, times in seconds.items()}
-    kept = by_hand._words.nbytes + by_hand._prediction.nbytes + by_hand._slope.nbytes  # noqa: SLF001 (this module's own)
     return SpamStepTiming(
         dtype=dtype,
         autograd_us=1e6 * medians[autograd],
         by_hand_us=1e6 * medians[by_hand],
         ratio=medians[autograd] / medians[by_hand],
         autograd_peak_bytes=_peak_bytes(autograd, mails[0]),
-        by_hand_peak_bytes=kept + _peak_bytes(by_hand, mails[0]),
+        by_hand_peak_bytes=by_hand.kept_bytes + _peak_bytes(by_hand, mails[0]),
         largest_difference=difference,
     )
 

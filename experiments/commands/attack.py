@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from experiments.commands.output import JsonOption, SetOption, print_json
+from experiments.commands.output import JsonOption, SetOption, error_console, print_json
 
 if TYPE_CHECKING:
     from experiments.attacks.words import Finding
@@ -44,6 +44,7 @@ def words(
     import numpy as np
 
     from experiments.attacks.words import Email, attack_emails, draw_emails
+    from experiments.progress import preparation_bar
     from experiments.simulation import load_config
     from fedgdl.data import distinct_tokens, load_mail
 
@@ -51,7 +52,8 @@ def words(
         message = "--text and --emails exclude each other"
         raise typer.BadParameter(message)
     experiment = load_config(config, overrides or ())
-    mail = load_mail(experiment.data, experiment.seed)
+    with preparation_bar(error_console()):
+        mail = load_mail(experiment.data, experiment.seed)
     unknown: list[str] = []
     if emails is None:
         tokens = sorted(distinct_tokens(_BOOK_EMAIL if text is None else text))
@@ -61,8 +63,8 @@ def words(
             message = f"no word of this e-mail is in the vocabulary of {mail.description}; the model cannot see it"
             raise typer.BadParameter(message, param_hint="--text")
     else:
-        victims = draw_emails(experiment, emails)
-    findings = attack_emails(experiment, victims, against)
+        victims = draw_emails(mail, emails, experiment.seed)
+    findings = attack_emails(experiment, mail, victims, against)
     is_shown = emails is None or mail.is_synthetic or reveal
     document = {
         "attack": "words",

@@ -59,10 +59,10 @@ def run(
         raise typer.Exit(1)
 
 
-def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHistory, Path]":
+def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHistory, Path | None]":
     from experiments.callbacks import Callback
-    from experiments.progress import ProgressBar
-    from experiments.run_folder import RunFolder, make_folder, new_folder
+    from experiments.progress import ProgressBar, preparation_bar
+    from experiments.run_folder import RunFolder
     from experiments.simulation import load_config, simulate
 
     class Remember(Callback):
@@ -73,17 +73,15 @@ def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHi
 
     console = error_console()
     config = load_config(name, overrides)
-    folder = RunFolder(make_folder(out) if out is not None else new_folder(config.name))
+    folder, remember = RunFolder(out), Remember()
     log_to(console)
-    remember = Remember()
     try:
-        return simulate(config, [remember, folder, ProgressBar(console)]), folder.path
+        with preparation_bar(console):
+            return simulate(config, [remember, folder, ProgressBar(console)]), folder.path
     except KeyboardInterrupt:
         if remember.history is None:
             raise
         return remember.history, folder.path
-    finally:
-        folder.close()
 
 
 def _list(*, as_json: bool) -> None:
@@ -98,7 +96,7 @@ def _list(*, as_json: bool) -> None:
         typer.echo(f"{name:14} {first_line}")
 
 
-def _print_summary(history: "RunHistory", folder: Path) -> None:
+def _print_summary(history: "RunHistory", folder: Path | None) -> None:
     from rich.console import Console
 
     console = Console()

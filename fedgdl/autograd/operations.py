@@ -311,7 +311,7 @@ def _unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     if g.shape == shape:
         return g
     added = g.ndim - len(shape)
-    repeated = [added + axis for axis, side in enumerate(shape) if side == 1 != g.shape[added + axis]]
+    repeated = [added + axis for axis, side in enumerate(shape) if side == 1]
     total: Array = g.sum((*range(added), *repeated)).reshape(shape)
     return total
 

@@ -1,6 +1,7 @@
 """An experiment's configuration: its schema, and reading it from TOML."""
 
-from fedgdl.config.loading import nearest, parse_experiment, to_toml
+from fedgdl.config.explanation import nearest
+from fedgdl.config.loading import parse_experiment, to_toml
 from fedgdl.config.schema import (
     AggregationConfig,
     DataConfig,

@@ -8,7 +8,9 @@ Example:
     500
 """
 
+import json
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -30,8 +32,19 @@ __all__ = [
 ]
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.@:+-]+$")]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\w.@:+-]+\Z",
+        description="a string of letters, digits and _ . @ : + - (no spaces, at most 200)",
+    ),
+]
 Share = Annotated[float, Meta(gt=0, le=1)]
+LearningRate = Annotated[float, Meta(gt=0, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
+"""Up to eleven days: the operating system waits for no more than 2**31 milliseconds at once."""
 
 
 class PartitionConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +58,7 @@ class PartitionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: Literal["natural", "iid", "shares"] = "natural"
-    clients: Count | tuple[Name, ...] | None = None
+    clients: Count | Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
     shares: tuple[Share, ...] = ()
 
 
@@ -85,7 +98,7 @@ class TrainingConfig(Struct, frozen=True, forbid_unknown_fields=True):
         drop_last: whether a last batch smaller than `batch_size` is skipped.
     """
 
-    learning_rate: Annotated[float, Meta(gt=0)]
+    learning_rate: LearningRate
     epochs: Count = 1
     batch_size: Count = 500
     loss_reduction: Literal["mean", "sum"] = "mean"
@@ -153,7 +166,7 @@ class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["processes", "inline"] = "processes"
     workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
-    round_deadline_seconds: Annotated[float, Meta(gt=0)] | None = None
+    round_deadline_seconds: Seconds | None = None
 
 
 class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,48 +205,64 @@ def check_combinations(experiment: Experiment) -> None:
         ConfigError: names the keys, their values and what would be right.
     """
     partition = experiment.data.partition
+    _check_partition(partition)
+    known_clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
+    for key, size in (
+        ("cohort_size", experiment.cohort_size),
+        ("the number of clients in data.partition", known_clients),
+    ):
+        _refuse(
+            size is not None and experiment.strategy.min_updates > size,
+            f"strategy.min_updates = {experiment.strategy.min_updates} can never be met by {key} = {size}",
+        )
+    _check_faults(experiment)
+
+
+def _check_partition(partition: PartitionConfig) -> None:
+    got = f"got clients = {_as_toml(partition.clients)} and shares = {_as_toml(partition.shares)}"
     _refuse(
         partition.kind == "natural" and (partition.clients is not None or bool(partition.shares)),
-        'data.partition.clients and shares go with kind = "iid" or "shares"; '
-        "a natural partition takes its clients from the source",
+        'data.partition.kind = "natural" takes its clients from the source; '
+        f'clients and shares go with kind = "iid" or "shares", {got}',
     )
     _refuse(
         partition.kind == "iid" and (partition.clients is None or bool(partition.shares)),
-        'data.partition.kind = "iid" needs clients (a number or names) and no shares',
+        f'data.partition.kind = "iid" needs clients (a number or names) and no shares, {got}',
     )
+    names = partition.clients if isinstance(partition.clients, tuple) else ()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    _refuse(bool(twice), f"data.partition.clients names {', '.join(twice)} more than once")
     if partition.kind == "shares":
-        names = partition.clients if isinstance(partition.clients, tuple) else ()
         _refuse(
             not names or len(names) != len(partition.shares),
-            f'data.partition.kind = "shares" needs as many names in clients as there are shares, '
-            f"got clients = {partition.clients!r} and shares = {list(partition.shares)}",
+            f'data.partition.kind = "shares" needs as many names in clients as there are shares, {got}',
         )
         total = math.fsum(partition.shares)
-        _refuse(abs(total - 1) > 1e-9, f"data.partition.shares must sum to 1, they sum to {total:g}")
-    if isinstance(partition.clients, tuple):
-        twice = sorted({name for name in partition.clients if partition.clients.count(name) > 1})
-        _refuse(bool(twice), f"data.partition.clients names {', '.join(twice)} more than once")
-    for key, value in (
-        ("training.learning_rate", experiment.training.learning_rate),
-        ("engine.round_deadline_seconds", experiment.engine.round_deadline_seconds),
-    ):
-        _refuse(value is not None and not math.isfinite(value), f"{key} = {value}: expected a finite number")
-    _refuse(
-        experiment.cohort_size is not None and experiment.strategy.min_updates > experiment.cohort_size,
-        f"strategy.min_updates = {experiment.strategy.min_updates} can never be met by "
-        f"cohort_size = {experiment.cohort_size}",
-    )
-    processes_only = {"kill", "stall"}
+        _refuse(
+            abs(total - 1) > 1e-9,
+            f"data.partition.shares = {_as_toml(partition.shares)} must sum to 1, they sum to {total:.12g}",
+        )
+
+
+def _check_faults(experiment: Experiment) -> None:
     for fault in experiment.faults.events:
         _refuse(
-            experiment.engine.kind == "inline" and fault.kind in processes_only,
-            f'faults.events kind = "{fault.kind}" would end this process itself under engine.kind = "inline"; '
-            'use engine.kind = "processes"',
+            experiment.engine.kind == "inline" and fault.kind in {"kill", "stall"},
+            f'faults.events kind = "{fault.kind}" would end or stop this process itself under '
+            'engine.kind = "inline"; use engine.kind = "processes"',
         )
         _refuse(
             fault.kind == "stall" and experiment.engine.round_deadline_seconds is None,
             'faults.events kind = "stall" never ends without engine.round_deadline_seconds',
         )
+        _refuse(
+            fault.kind != "kill" and fault.when != "before_training",
+            f'faults.events when = "{fault.when}" goes with kind = "kill" only, got kind = "{fault.kind}"',
+        )
+
+
+def _as_toml(value: int | Sequence[str] | Sequence[float] | None) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _refuse(is_wrong: bool, message: str) -> None:  # noqa: FBT001 (the condition is the whole point)

@@ -8,8 +8,11 @@ Example:
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from fedgdl.autograd import no_grad
 from fedgdl.data.dataset import Examples
+from fedgdl.errors import DataError
 from fedgdl.federated.task import BatchT, Task
 from fedgdl.nn import Module
 
@@ -48,10 +51,16 @@ def evaluate(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> M
     """Returns the model's metrics on some examples; leaves the model as it was, in evaluation mode.
 
     Batches are taken in order and summed in Python floats: the same bits in every engine.
+
+    Raises:
+        DataError: there are no examples.
     """
+    if len(examples) == 0:
+        message = "there are no examples to evaluate the model on: the test set is empty"
+        raise DataError(message)
     model.eval()
     loss_sum, num_correct = 0.0, 0
-    with no_grad():
+    with no_grad(), np.errstate(over="ignore", invalid="ignore"):  # the loss of a model that diverges is infinite
         for start in range(0, len(examples), _BATCH_SIZE):
             batch = examples.slice(start, min(start + _BATCH_SIZE, len(examples)))
             prediction = task.predict(model, batch)

@@ -37,7 +37,8 @@ class RoundRecord:
 
     Attributes:
         round_index: counted from 1.
-        status: `"done"`, or `"failed"`: too few updates came and the model stayed as it was.
+        status: `"done"`, or `"failed"`: too few updates came, or they gave no usable model, and the model
+            stayed as it was.
         loss: mean loss of a test example after the round; none where nothing was evaluated.
         accuracy: share of test examples predicted right after the round, 0 to 1.
         seconds: wall-clock time of training, aggregation and evaluation.

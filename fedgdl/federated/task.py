@@ -63,11 +63,11 @@ def find_task(name: str) -> Task[Any]:
         name: a task of this library, or `"module:Name"` of a class that can be imported.
 
     Raises:
-        ConfigError: there is no such task, module or class.
+        ConfigError: there is no such task, module or class, or the class cannot be made without arguments.
     """
     path = TASKS.get(name, name)
     module_name, colon, class_name = path.partition(":")
-    if not colon:
+    if not (colon and _is_dotted_name(module_name) and class_name.isidentifier()):
         known = ", ".join(sorted(TASKS))
         message = f'task = "{name}" is not known{nearest(name, TASKS)} (known: {known}; or "module:Name" of your own)'
         raise ConfigError(message)
@@ -76,5 +76,16 @@ def find_task(name: str) -> Task[Any]:
     except (ImportError, AttributeError) as error:
         message = f'task = "{name}": {error}; is the module importable from where the run was started?'
         raise ConfigError(message) from error
-    task: Task[Any] = task_class()
+    if not isinstance(task_class, type):
+        message = f'task = "{name}": {class_name} is not a class'
+        raise ConfigError(message)
+    try:
+        task: Task[Any] = task_class()
+    except TypeError as error:
+        message = f'task = "{name}" cannot be made without arguments: {error}'
+        raise ConfigError(message) from error
     return task
+
+
+def _is_dotted_name(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))

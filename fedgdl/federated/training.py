@@ -55,6 +55,7 @@ def train_client(
     _require_a_batch(len(examples), plan)
     start = parameters.vector.copy()
     optimizer = SGD(model.parameters(), lr=plan.learning_rate)
+    optimizer.zero_grad()  # of a former client whose training raised between backward and step
     model.train()
     loss_sum, num_correct, num_seen = 0.0, 0, 0
     for _ in range(plan.epochs):

@@ -3,11 +3,13 @@
 Each worker has a relay of its own, so a worker that is killed while it writes cannot silence the
 others, and the coordinator's own handlers are wrapped by nobody, so no worker can silence the coordinator.
 Records reach the handlers through `logging.getLogger(record.name)`, with all its levels and filters.
+What crosses is text and numbers: level, name, time, process, and the message with its traceback; a record's
+`extra` attributes stay behind, since they might not be picklable and would then be lost with the record.
 
 There are two relays. `QueueRelay` uses `multiprocessing_logging`, where its queue works: on Linux,
-in a program whose start method has been set to spawn or forkserver. It pickles records: a worker
-process is part of the simulator and trusted as such. `PipeRelay` works everywhere (in notebooks, on
-macOS), needs no thread, and sends text only.
+in a program whose start method has been set to spawn or forkserver. It unpickles what the worker sends: a
+worker process is part of the simulator and trusted as such. `PipeRelay` works everywhere (in notebooks, on
+macOS), and needs no thread.
 
 Example:
     >>> relay = make_relay("worker-1")
@@ -19,10 +21,11 @@ import logging
 import logging.handlers
 import multiprocessing
 import multiprocessing.queues
+import multiprocessing.util
 import sys
 import threading
 from multiprocessing.connection import Connection
-from typing import Final, Protocol, TypeAlias
+from typing import Annotated, Final, Protocol, TypeAlias
 
 import msgspec
 from multiprocessing_logging import MultiProcessingHandler
@@ -32,7 +35,12 @@ __all__ = ["LogEnd", "LogRelay", "PipeRelay", "QueueRelay", "make_relay", "send_
 _JOIN_SECONDS: Final = 1.0
 """How long closing waits for the last records of a worker; a killed one may have left a lock behind."""
 
+_MAX_TEXT_CHARACTERS: Final = 100_000
 _MAX_RECORD_BYTES: Final = 1_000_000
+"""More than a record of the longest text, at 4 bytes a character."""
+
+_MAX_RECORDS_AT_ONCE: Final = 1_000
+"""So that no talkative worker keeps the coordinator from its work."""
 
 LogEnd: TypeAlias = "multiprocessing.queues.Queue[logging.LogRecord] | Connection[bytes, bytes]"
 """What a worker process is given to send its records into."""
@@ -83,26 +91,32 @@ def make_relay(name: str) -> LogRelay:
 def send_logs_to(end: LogEnd, level: int) -> None:
     """Makes a worker's root logger send all its records through the given end, and nowhere else.
 
+    Nothing of it is lost when the process comes to its end by itself.
+
     Args:
         end: what the relay's `worker_end` was.
         level: records below this level are not made, e.g. `logging.INFO`.
     """
-    handler: logging.Handler
-    if isinstance(end, Connection):
-        handler = _PipeHandler(end)
-    else:
-        end.cancel_join_thread()  # or a queue that nobody reads would keep this process from ending
-        handler = logging.handlers.QueueHandler(end)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_QueueHandler(end) if isinstance(end, multiprocessing.queues.Queue) else _PipeHandler(end)]
     root.setLevel(level)
 
 
-class _Forward(logging.Handler):
+def _pass_on(record: logging.LogRecord) -> None:
     """Hands a worker's record to the logger of its name, as if it had been logged here."""
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+class _Forward(logging.Handler):
+    """Passes records on, in the thread of a queue, which must not end by an error of somebody's handler or filter."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        logging.getLogger(record.name).handle(record)
+        try:
+            _pass_on(record)
+        except Exception:  # as every handler of the standard library does: logging must not break what it reports
+            self.handleError(record)
 
 
 class QueueRelay:
@@ -121,14 +135,19 @@ class QueueRelay:
         return end
 
     def worker_started(self) -> None:
-        """Does nothing: both sides keep the queue."""
+        """Closes this process's copy of the queue's writing end.
+
+        The worker's death, in the middle of a record even, then shows as the end of the queue. Otherwise the thread
+        would wait for ever for what the dead one has announced.
+        """
+        self._handler.queue._writer.close()  # noqa: SLF001 (a queue has no public way to do that)
 
     def drain(self) -> bool:
         """Does nothing: the handler's thread passes records on."""
         return False
 
     def close(self) -> None:
-        """Closes the handler in a thread, since it may wait 5 s for what a killed worker never finished."""
+        """Closes the handler in a thread, since it may wait 5 s for a worker that never started."""
         self._closing = threading.Thread(target=self._handler.close, daemon=True)
         self._closing.start()
 
@@ -138,27 +157,82 @@ class QueueRelay:
             self._closing.join(_JOIN_SECONDS)
 
 
-class _LogLine(msgspec.Struct):
-    """A log record as text and numbers."""
+class _QueueHandler(logging.handlers.QueueHandler):
+    """Sends each record through a queue, as text; waits at the process's end, for a bounded time, until all are out."""
+
+    def __init__(self, end: "multiprocessing.queues.Queue[logging.LogRecord]") -> None:
+        super().__init__(end)
+        self._end = end
+        # A high priority: before multiprocessing waits for the queue by itself, and without a bound.
+        multiprocessing.util.Finalize(None, self._finish, exitpriority=100)
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Returns the record without what might not be picklable."""
+        return _record_of(_line_of(record, self.format(record)))
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Puts the record into the queue; what is logged after the end is dropped."""
+        with contextlib.suppress(ValueError):  # the queue is closed
+            self._end.put_nowait(record)
+
+    def _finish(self) -> None:
+        self._end.close()
+        waiting = threading.Thread(target=self._end.join_thread, daemon=True)
+        waiting.start()
+        waiting.join(_JOIN_SECONDS)
+        self._end.cancel_join_thread()
+
+
+class _LogLine(msgspec.Struct, frozen=True):
+    """A log record as text and numbers; `created` in seconds since 1970, UTC."""
 
     name: str
     level: int
     text: str
-    created: float
+    created: Annotated[float, msgspec.Meta(ge=0, le=2**40)]
     process: int
+    process_name: str
+
+
+def _line_of(record: logging.LogRecord, text: str) -> _LogLine:
+    if len(text) > _MAX_TEXT_CHARACTERS:
+        text = f"{text[:_MAX_TEXT_CHARACTERS]}... ({len(text):,} characters)"
+    return _LogLine(
+        name=_sendable(record.name)[:1_000],
+        level=record.levelno,
+        text=_sendable(text),
+        created=record.created,
+        process=record.process or 0,
+        process_name=_sendable(record.processName or "")[:1_000],
+    )
+
+
+def _record_of(line: _LogLine) -> logging.LogRecord:
+    record = logging.LogRecord(line.name, line.level, "", 0, line.text, None, None)
+    record.created, record.msecs = line.created, line.created % 1 * 1_000
+    record.process, record.processName = line.process, line.process_name
+    return record
+
+
+def _sendable(text: str) -> str:
+    """Returns the text without half characters, which names of files may hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class _PipeHandler(logging.Handler):
-    """Sends each record through a pipe, as text."""
+    """Sends each record through a pipe, as text; waits while the pipe is full."""
 
     def __init__(self, end: "Connection[bytes, bytes]") -> None:
         super().__init__()
         self._end = end
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = _LogLine(record.name, record.levelno, self.format(record), record.created, record.process or 0)
-        with contextlib.suppress(OSError):  # the coordinator is gone; so will this process be
-            self._end.send_bytes(msgspec.msgpack.encode(line))
+        try:
+            data = msgspec.msgpack.encode(_line_of(record, self.format(record)))
+            with contextlib.suppress(OSError):  # the coordinator is gone; so will this process be
+                self._end.send_bytes(data)
+        except Exception:  # as every handler of the standard library does: logging must not break what it reports
+            self.handleError(record)
 
 
 class PipeRelay:
@@ -185,29 +259,34 @@ class PipeRelay:
         self._there.close()
 
     def drain(self) -> bool:
-        """Passes on every record that is in the pipe."""
-        try:
-            while not self._here.closed and self._here.poll():
-                self._pass_on(self._here.recv_bytes(_MAX_RECORD_BYTES))
-        except (EOFError, OSError):
-            self._here.close()
-        return not self._here.closed
+        """Passes on the records that are in the pipe, up to a thousand; returns whether more can come."""
+        return self._read(_MAX_RECORDS_AT_ONCE)
 
     def close(self) -> None:
         """Passes on what is left and closes the pipe."""
-        self.drain()
-        self._here.close()
         self._there.close()
+        self._read(100 * _MAX_RECORDS_AT_ONCE)
+        self._here.close()
 
     def join(self) -> None:
         """Does nothing: closing is over at once."""
 
-    def _pass_on(self, data: bytes) -> None:
+    def _read(self, most: int) -> bool:
+        for _ in range(most):
+            try:
+                if self._here.closed or not self._here.poll():
+                    break
+                data = self._here.recv_bytes(_MAX_RECORD_BYTES)
+            except (EOFError, OSError):  # the worker is gone, maybe in the middle of a record
+                self._here.close()
+                break
+            self._take(data)
+        return not self._here.closed
+
+    def _take(self, data: bytes) -> None:
         try:
-            line = self._decoder.decode(data)
-        except msgspec.MsgspecError:
+            record = _record_of(self._decoder.decode(data))
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # a ValueError: bytes that are no UTF-8
             logging.getLogger(__name__).warning("a worker sent a log record that cannot be read")
             return
-        record = logging.LogRecord(line.name, line.level, "", 0, line.text, None, None)
-        record.created, record.process = line.created, line.process
-        logging.getLogger(line.name).handle(record)
+        _pass_on(record)

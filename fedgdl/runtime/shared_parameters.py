@@ -18,6 +18,7 @@ Example:
     array([1., 2., 3.])
 """
 
+import contextlib
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class ParameterSlots:
         if len(buffer) < self.nbytes(layout):
             message = f"a block of {len(buffer):,} bytes cannot hold two vectors of {layout.nbytes:,} bytes"
             raise ParameterError(message)
+        self._layout = layout
         self._header = memoryview(buffer)[: _HEADER.size]
         starts = (_ALIGNMENT, _ALIGNMENT + _round_up(layout.nbytes))
         self._slots = [np.frombuffer(buffer, layout.dtype, layout.size, start) for start in starts]
@@ -74,7 +76,20 @@ class ParameterSlots:
         return _ALIGNMENT + 2 * _round_up(layout.nbytes)
 
     def publish(self, vector: npt.NDArray[Any]) -> Publication:
-        """Copies a vector, shape (layout.size,), into the slot that is not the current one; returns where it is."""
+        """Copies a vector into the slot that is not the current one; returns where it is.
+
+        Args:
+            vector: (layout.size,) array of the layout's dtype.
+
+        Raises:
+            ParameterError: its shape or dtype differs.
+        """
+        if vector.shape != (self._layout.size,) or vector.dtype != self._layout.dtype:
+            message = (
+                f"the slots hold {self._layout.size} {self._layout.dtype} elements, "
+                f"got shape {vector.shape} of {vector.dtype}"
+            )
+            raise ParameterError(message)
         self._version += 1
         slot = self._version % 2
         np.copyto(self._slots[slot], vector)
@@ -91,7 +106,10 @@ class ParameterSlots:
         """
         vector = self._slots[slot].copy()
         mark, *versions = _HEADER.unpack_from(self._header)
-        if mark != _MARK or versions[slot] != version:
+        if mark != _MARK:
+            message = "the block of memory holds no parameters: nothing was published yet, or it is not ours"
+            raise EngineError(message)
+        if versions[slot] != version:
             message = f"slot {slot} holds version {versions[slot]} of the parameters, version {version} was announced"
             raise EngineError(message)
         if _sha256(vector) != sha256:
@@ -116,7 +134,7 @@ class SharedParameters:
         name: the block to attach to; left out, a new block is created.
 
     Raises:
-        EngineError: there is no memory for it, or no block of that name.
+        EngineError: there is no memory for it, or no block of that name and size.
     """
 
     def __init__(self, layout: Layout, name: str | None = None) -> None:
@@ -128,6 +146,14 @@ class SharedParameters:
             message = f"no shared memory of {ParameterSlots.nbytes(layout):,} bytes could be {what}: {error}"
             raise EngineError(message) from error
         block = memoryview(self._memory.buf or b"")
+        if len(block) < ParameterSlots.nbytes(layout):
+            block.release()
+            self._memory.close()
+            message = (
+                f"the shared memory {name} has {self._memory.size:,} bytes, "
+                f"expected {ParameterSlots.nbytes(layout):,}: it was made for another model"
+            )
+            raise EngineError(message)
         self.slots = ParameterSlots(block if self._is_owner else block.toreadonly(), layout)
 
     @property
@@ -141,7 +167,8 @@ class SharedParameters:
         self._memory.close()
         if self._is_owner:
             self._is_owner = False
-            self._memory.unlink()
+            with contextlib.suppress(FileNotFoundError):  # somebody cleaned up behind our back
+                self._memory.unlink()
 
     def __enter__(self) -> Self:
         """Returns itself."""

@@ -29,11 +29,40 @@ def ignore_interrupts() -> None:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Holds Ctrl-C back until the block has ended; processes started within inherit the deferral."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks
+    """Holds Ctrl-C back until the block has ended, and SIGTERM while that counts as Ctrl-C.
+
+    Processes started within inherit the deferral of Ctrl-C.
+    """
+    with contextlib.ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if callable(signal.getsignal(number)):
+                    stack.enter_context(_noted(number))
+        if hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks
+            stack.enter_context(_blocked(signal.SIGINT))
         yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def _noted(number: signal.Signals) -> Iterator[None]:
+    """Takes note of a signal, and raises it when the block has ended.
+
+    A signal mask alone would not do: it is the mask of one thread, and the operating system gives a
+    signal to any thread that does not block it, which interrupts the main thread all the same.
+    """
+    arrived: list[int] = []
+    former = signal.signal(number, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, former)
+        if arrived:
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:

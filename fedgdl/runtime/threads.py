@@ -24,11 +24,17 @@ _VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS
 _CGROUP_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
-def usable_cores() -> int:
-    """Returns how many cores this process may use: by affinity, and by the container's quota where there is one."""
+def usable_cores(cgroup_quota: Path = _CGROUP_QUOTA) -> int:
+    """Returns how many cores this process may use: by affinity, and by the container's quota where there is one.
+
+    Args:
+        cgroup_quota: the file in which Linux states the quota, as `"max 100000"` or microseconds of CPU time and
+            of real time, `"150000 100000"`; a part of a core counts as a core.
+            Source: Linux kernel documentation, Control Group v2, "CPU Interface Files".
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = _CGROUP_QUOTA.read_text().split()
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # no such file, or not in that form
+        quota, period = cgroup_quota.read_text().split()
         if quota != "max":
             cores = min(cores, math.ceil(int(quota) / int(period)))
     return max(1, cores)

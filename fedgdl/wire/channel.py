@@ -11,6 +11,7 @@ Example:
 """
 
 from collections import deque
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Protocol
 
@@ -38,9 +39,13 @@ class Channel(Protocol):
         """Returns the next frame, waiting for it.
 
         Raises:
-            ChannelClosed: the other end is gone.
-            WireError: the frame is longer than allowed; the channel is closed by that.
+            ChannelClosed: the other end is gone, maybe in the middle of a frame; or the frame is longer than
+                allowed, after which no other can be received.
         """
+        ...
+
+    def close(self) -> None:
+        """Closes this end; the other end gets `ChannelClosed` once it has received what was sent before."""
         ...
 
 
@@ -76,40 +81,68 @@ class PipeChannel:
             raise ChannelClosed(message) from error
 
     def close(self) -> None:
-        """Closes this end; the other end then gets `ChannelClosed`."""
+        """Closes this end; the other end gets `ChannelClosed` once it has received what was sent before."""
         self.connection.close()
 
 
-class MemoryChannel:
-    """A channel within this process; `receive` on an empty one raises instead of waiting for ever."""
+@dataclass(slots=True)
+class _Line:
+    """The frames on their way in one direction, and whether an end of it is closed."""
 
-    def __init__(self, inbox: deque[bytes], outbox: deque[bytes]) -> None:
+    frames: deque[bytes] = field(default_factory=deque)
+    is_closed: bool = False
+
+
+class MemoryChannel:
+    """A channel within this process; `receive` on an empty one raises instead of waiting for ever.
+
+    Args:
+        inbox: what the other end sends.
+        outbox: what this end sends.
+        max_bytes: a longer frame is refused; none: there is no limit.
+    """
+
+    def __init__(self, inbox: _Line, outbox: _Line, max_bytes: int | None = None) -> None:
         self._inbox = inbox
         self._outbox = outbox
+        self._max_bytes = max_bytes
+        self._is_readable = True
 
     @classmethod
-    def pair(cls) -> tuple["MemoryChannel", "MemoryChannel"]:
+    def pair(cls, max_bytes: int | None = None) -> tuple["MemoryChannel", "MemoryChannel"]:
         """Returns the two ends of a new channel."""
-        one: deque[bytes] = deque()
-        other: deque[bytes] = deque()
-        return cls(one, other), cls(other, one)
+        one, other = _Line(), _Line()
+        return cls(one, other, max_bytes), cls(other, one, max_bytes)
 
     @property
     def has_frame(self) -> bool:
         """Whether a frame waits to be received."""
-        return bool(self._inbox)
+        return self._is_readable and bool(self._inbox.frames)
 
     def send(self, frame: bytes) -> None:
         """Puts one frame into the other end's inbox."""
-        self._outbox.append(bytes(frame))
+        if self._outbox.is_closed:
+            message = "the other end of the channel is gone"
+            raise ChannelClosed(message)
+        self._outbox.frames.append(bytes(frame))
 
     def receive(self) -> bytes:
         """Returns the oldest frame of the inbox.
 
         Raises:
-            ChannelClosed: there is none, and nobody else could put one there.
+            ChannelClosed: there is none, and nobody else could put one there; or it is longer than allowed.
         """
-        if not self._inbox:
-            message = "no frame is waiting"
+        if not self.has_frame:
+            message = "the other end of the channel is gone" if self._inbox.is_closed else "no frame is waiting"
             raise ChannelClosed(message)
-        return self._inbox.popleft()
+        frame = self._inbox.frames.popleft()
+        if self._max_bytes is not None and len(frame) > self._max_bytes:
+            self._is_readable = False
+            message = f"a frame of more than {self._max_bytes:,} bytes came"
+            raise ChannelClosed(message)
+        return frame
+
+    def close(self) -> None:
+        """Closes this end; the other end gets `ChannelClosed` once it has received what was sent before."""
+        self._is_readable = False
+        self._inbox.is_closed = self._outbox.is_closed = True

@@ -1,7 +1,8 @@
 """The messages between the coordinator and its workers: nouns in imperative pairs.
 
 Every message is a frozen struct with bounded fields; an unknown field is refused. Two unions say
-who may send what: `ToWorker` and `ToCoordinator`.
+who may send what: `ToWorker` and `ToCoordinator`. Bounds are checked when bytes are decoded; what a program
+builds itself is trusted, except a reason: it quotes errors of any origin, and is made to fit.
 
 Example:
     >>> TrainResult(round_index=1, client_id="bob", payload=b"").client_id
@@ -11,6 +12,7 @@ Example:
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from fedgdl.config import TrainingConfig
 
@@ -35,7 +37,8 @@ MAX_SUMS: Final = 64
 
 ClientId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 RoundIndex: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Reason: TypeAlias = Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -81,7 +84,11 @@ class WorkerReady(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 class WorkerFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """Worker to coordinator: this worker cannot load its task, data or model, and ends."""
 
-    reason: Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
+    reason: Reason
+
+    def __post_init__(self) -> None:
+        """Makes the reason fit."""
+        force_setattr(self, "reason", _fit(self.reason))
 
 
 class TrainResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -96,14 +103,19 @@ class ClientFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """Worker to coordinator: one client has no update in this round.
 
     Attributes:
+        reason: why, in words; longer than `MAX_REASON_CHARACTERS`, it is cut.
         is_defect: whether its training raised an unforeseen error (a defect of the task, likely) rather than
             refusing its data or its update.
     """
 
     round_index: RoundIndex
     client_id: ClientId
-    reason: Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
+    reason: Reason
     is_defect: bool = False
+
+    def __post_init__(self) -> None:
+        """Makes the reason fit."""
+        force_setattr(self, "reason", _fit(self.reason))
 
 
 class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +124,8 @@ class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         terms: the bytes of each named term, little-endian, in the dtype of the model.
         num_examples: how many examples the client has.
-        train_loss: mean loss of an example in its last epoch.
+        train_loss: mean loss of an example in its last epoch; where training diverged it may be NaN or
+            infinite, which passes the wire so that the aggregation can say so by name.
         train_accuracy: share predicted right in that epoch.
     """
 
@@ -124,3 +137,8 @@ class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
 
 ToWorker: TypeAlias = TrainTask | Shutdown
 ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainResult | ClientFailed
+
+
+def _fit(reason: str) -> str:
+    """Returns a reason that can be sent: short enough, and without the half characters of odd file names."""
+    return reason[:MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()

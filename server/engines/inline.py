@@ -38,7 +38,7 @@ class InlineEngine:
     def __init__(self, make_worker: Callable[[], InlineWorker]) -> None:
         self._make_worker = make_worker
         self._events: deque[EngineEvent] = deque()
-        self._here, self._there = MemoryChannel.pair()
+        self._here, self._there = MemoryChannel.pair()  # anew for each worker
         self._worker_id = 0
         self._worker: InlineWorker | None = None
 
@@ -68,7 +68,9 @@ class InlineEngine:
         return events
 
     def replace(self, worker_id: int, reason: str) -> None:
-        """Makes another worker in its place."""
+        """Makes another worker in its place; what the former one was sent and has not answered is gone with it."""
+        if worker_id != self._worker_id:
+            return  # it has been replaced already
         self._events.append(WorkerLost(worker_id, reason))
         self._start_worker()
 
@@ -79,5 +81,6 @@ class InlineEngine:
 
     def _start_worker(self) -> None:
         self._worker_id += 1
+        self._here, self._there = MemoryChannel.pair()
         self._worker = self._make_worker()
         self._events.append(FrameArrived(self._worker_id, self._worker.ready()))

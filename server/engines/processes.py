@@ -93,11 +93,20 @@ class ProcessEngine:
 
     def send(self, worker_id: int, frame: bytes) -> None:
         """Sends a frame to a worker that waits for one."""
-        with contextlib.suppress(ChannelClosed):  # its death is reported by poll
-            self._workers[worker_id].channel.send(frame)
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            with contextlib.suppress(ChannelClosed):  # its death is reported by poll
+                worker.channel.send(frame)
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
-        """Returns the frames that came and the workers that died; waits on all of them in one call."""
+        """Returns the frames that came and the workers that died; waits on all of them in one call.
+
+        Raises:
+            EngineError: there is no worker, so nothing would ever come; or a lost one cannot be replaced.
+        """
+        if not self._workers:
+            message = "there are no worker processes to hear of: the engine is not started, or closed"
+            raise EngineError(message)
         sources: dict[Any, tuple[int, _WorkerProcess]] = {}
         for worker_id, worker in self._workers.items():
             sources[worker.channel.connection] = worker_id, worker
@@ -114,7 +123,7 @@ class ProcessEngine:
         """Kills a worker; the next `poll` sees its death, reports it and starts another."""
         worker = self._workers.get(worker_id)
         if worker is not None:
-            worker.reason_to_end = reason
+            worker.reason_to_end = worker.reason_to_end or reason
             worker.process.kill()
 
     def close(self, *, is_calm: bool) -> None:
@@ -137,24 +146,28 @@ class ProcessEngine:
     def _start_worker(self) -> None:
         self._last_worker_id += 1
         name = f"worker-{self._last_worker_id}"
-        relay = make_relay(name)
-        here, there = self._context.Pipe(duplex=True)
-        process = self._context.Process(
-            target=self._worker_main, args=(there, relay.worker_end, self._setup), name=name, daemon=True
-        )
         try:
-            with blas_environment(threads=1), interrupts_deferred():
-                process.start()
-        except (OSError, RuntimeError) as error:
-            here.close()
-            relay.close()
+            worker = self._spawn(name)
+        except (OSError, RuntimeError) as error:  # too few processes, file descriptors or bytes of memory, say
             message = f"{name} cannot be started: {error}"
             raise EngineError(message) from error
-        finally:
-            there.close()
+        self._workers[self._last_worker_id] = worker
+        logger.debug("%s started as process %s", name, worker.process.pid)
+
+    def _spawn(self, name: str) -> _WorkerProcess:
+        with contextlib.ExitStack() as undo:
+            relay = make_relay(name)
+            undo.callback(relay.close)
+            here, there = self._context.Pipe(duplex=True)
+            undo.callback(here.close)
+            process = self._context.Process(
+                target=self._worker_main, args=(there, relay.worker_end, self._setup), name=name, daemon=True
+            )
+            with there, blas_environment(threads=1), interrupts_deferred():
+                process.start()
+            undo.pop_all()
         relay.worker_started()
-        self._workers[self._last_worker_id] = _WorkerProcess(process, PipeChannel(here, self._max_frame_bytes), relay)
-        logger.debug("%s started as process %s", name, process.pid)
+        return _WorkerProcess(process, PipeChannel(here, self._max_frame_bytes), relay)
 
     def _poll_worker(self, worker_id: int, worker: _WorkerProcess) -> list[EngineEvent]:
         """Returns what one worker sent; its pipe comes before its sentinel: a result may precede a death."""

@@ -49,7 +49,7 @@ def contract_names(root: Path) -> dict[str, str]:
 
 def lint_imports(root: Path) -> tuple[int, str]:
     """Runs `lint-imports` in a source tree and returns its exit code and all it printed."""
-    command = [Path(sysconfig.get_path("scripts")) / "lint-imports", "--no-cache", "--no-logo"]
+    command = [str(Path(sysconfig.get_path("scripts"), "lint-imports")), "--no-cache", "--no-logo"]
     done = subprocess.run(  # wide: otherwise long names are wrapped
         command, cwd=root, env={**os.environ, "COLUMNS": "400"}, capture_output=True, text=True, check=False
     )

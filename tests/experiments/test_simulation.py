@@ -9,6 +9,7 @@ import pytest
 
 from experiments import Callback, RunHistory, load_config, simulate
 from experiments.simulation import shipped_configs
+from fedgdl.config import Experiment
 from fedgdl.errors import ConfigError, DataMissing
 from fedgdl.federated import RoundRecord
 from server.recorder import Recorder
@@ -113,7 +114,7 @@ def test_the_history_is_json_as_documented(history: RunHistory) -> None:
     document = json.loads(json.dumps(history.to_dict()))
     assert document["status"] == "done"
     assert document["data_is_synthetic"]
-    assert document["config"] == msgspec.to_builtins(history.experiment)
+    assert msgspec.convert(document["config"], Experiment) == history.experiment
     assert document["model_sha256"] == history.model.sha256()
     assert {"fedgdl", "numpy", "python"} <= document["versions"].keys()
     for index, record in enumerate(document["rounds"], start=1):
@@ -208,7 +209,9 @@ def test_a_task_that_cannot_be_sent_to_workers_is_refused_in_words() -> None:
             message = "no"
             raise TypeError(message)
 
-    with pytest.raises(ConfigError, match=r"Unsendable cannot be sent to worker processes: no; try engine\.kind=inline"):
+    with pytest.raises(
+        ConfigError, match=r"Unsendable cannot be sent to worker processes: no; try engine\.kind=inline"
+    ):
         simulate(load_config("spam", SMALL), task=Unsendable())
 
 

@@ -26,6 +26,7 @@ from fedgdl.config import DataConfig
 from fedgdl.data.archives import read_tar
 from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
 from fedgdl.data.source import SourceFile, blame
+from fedgdl.data.watching import watched
 from fedgdl.errors import DataCorrupt
 
 __all__ = ["CITATION", "LICENCE", "PARTS", "SOURCE", "members", "read_part"]
@@ -123,7 +124,7 @@ def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:
 
 
 def _all_mails(paths: tuple[Path, ...]) -> Iterator[Mail]:
-    for part, path in zip(PARTS, paths, strict=True):
+    for part, path in watched(list(zip(PARTS, paths, strict=True)), "preparing Enron-Spam"):
         with blame(str(path), SOURCE.remedy):
             yield from read_part(part, path)
 

@@ -8,6 +8,7 @@ import pytest
 from experiments import load_config
 from experiments.attacks.words import Email, attack_emails, draw_emails, read_words
 from fedgdl.data import load_mail
+from fedgdl.errors import ConfigError
 
 BOOK_WORDS = ["my", "computer", "password", "is", "pizza"]
 SYNTHETIC = ["data.source=synthetic-mail", "data.examples=1000"]
@@ -18,9 +19,10 @@ SYNTHETIC = ["data.source=synthetic-mail", "data.examples=1000"]
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_book_s_e_mail_is_read_whole_with_its_label(protocol: str, label: int, dtype: str) -> None:
     experiment = load_config("spam", [*SYNTHETIC, f"dtype={dtype}", "training.epochs=5"])
-    vocabulary = load_mail(experiment.data, experiment.seed).vocabulary
+    mail = load_mail(experiment.data, experiment.seed)
+    vocabulary = mail.vocabulary
     email = Email(vocabulary.encode(BOOK_WORDS)[0], label)
-    (finding,) = attack_emails(experiment, [email], protocol)  # type: ignore[arg-type]
+    (finding,) = attack_emails(experiment, mail, [email], protocol)  # type: ignore[arg-type]
     assert {vocabulary.word(word) for word in finding.reading.word_ids} == set(BOOK_WORDS)
     assert (finding.precision, finding.recall, finding.reading.label) == (1.0, 1.0, label)
 
@@ -43,8 +45,9 @@ def test_the_book_s_own_change_of_each_word_is_one_step_of_0_0025() -> None:
 
 def test_synthetic_e_mails_are_all_read_whole() -> None:
     experiment = load_config("spam", SYNTHETIC)
-    emails = draw_emails(experiment, 20)
-    findings = attack_emails(experiment, emails)
+    mail = load_mail(experiment.data, experiment.seed)
+    emails = draw_emails(mail, 20, seed=1)
+    findings = attack_emails(experiment, mail, emails)
     assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
     assert [finding.reading.label for finding in findings] == [email.label for email in emails]
     assert {email.label for email in emails} == {0, 1}
@@ -52,19 +55,20 @@ def test_synthetic_e_mails_are_all_read_whole() -> None:
 
 def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
     experiment = load_config("spam-book", [f"data.root={real_data}"])
-    findings = attack_emails(experiment, draw_emails(experiment, 20))
+    mail = load_mail(experiment.data, experiment.seed)
+    findings = attack_emails(experiment, mail, draw_emails(mail, 20, seed=1))
     assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
     assert all(finding.reading.label == finding.email.label for finding in findings)
 
 
 def test_drawn_e_mails_are_distinct_rows_of_the_training_data_and_seeded() -> None:
     experiment = load_config("spam", SYNTHETIC)
-    emails = draw_emails(experiment, 50)
-    again = draw_emails(experiment, 50)
+    mail = load_mail(experiment.data, experiment.seed)
+    emails, again = draw_emails(mail, 50, seed=1), draw_emails(mail, 50, seed=1)
     assert len({(tuple(email.word_ids), email.label) for email in emails}) == 50
     assert all(np.array_equal(one.word_ids, other.word_ids) for one, other in zip(emails, again, strict=True))
-    with pytest.raises(ValueError, match="from 1 to 800"):
-        draw_emails(experiment, 801)
+    with pytest.raises(ConfigError, match="from 1 to 800"):
+        draw_emails(mail, 801, seed=1)
 
 
 def test_an_update_in_which_nothing_moved_gives_nothing_away() -> None:

@@ -70,7 +70,7 @@ def test_a_folder_with_files_is_never_written_to(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     finished = fedgdl("run", "spam", *SMALL, "--out", "mine", cwd=tmp_path)
     assert finished.returncode == 2
-    assert "not empty" in finished.stderr
+    assert "not an empty folder" in finished.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
@@ -90,7 +90,7 @@ def test_the_list_names_every_experiment_with_what_it_is(tmp_path: Path) -> None
         (["run", "spam", "--set", "training.epochs=many"], ["training.epochs", "many"]),
         (["run", "spam", "--set", "training.epochs=0"], ["training.epochs = 0"]),
         (["run", "spam", "--rounds", "0"], ["rounds = 0"]),
-        (["run", "spam", "--set", "engine.kind=threads"], ["engine.kind", "processes, inline"]),
+        (["run", "spam", "--set", "engine.kind=threads"], ["engine.kind", '"inline", "processes"']),
         (["run", "spam", "--set", "strategy.weighting=equally"], ["strategy.weighting", "did you mean equal?"]),
         (["run", "spam", "--set", "nonsense"], ["expected key=value"]),
         (["run", "spam", "--set", "task=spma"], ["did you mean spam?"]),

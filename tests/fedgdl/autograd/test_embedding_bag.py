@@ -120,7 +120,9 @@ REFUSED: list[tuple[str, tuple[int, ...], object, object, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "ids", "offsets", "mode", "message"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED])
+@pytest.mark.parametrize(
+    ("shape", "ids", "offsets", "mode", "message"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED]
+)
 def test_misuse_is_told(shape: tuple[int, ...], ids: object, offsets: object, mode: Mode, message: str) -> None:
     with pytest.raises(GraphError, match=f"^embedding_bag: .*{message}"):
         embedding_bag(leaf(*shape), np.asarray(ids), np.asarray(offsets), mode)

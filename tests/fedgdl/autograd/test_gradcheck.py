@@ -10,7 +10,7 @@ from fedgdl.errors import GraphError
 
 
 def square(x: Tensor, factor: float = 2.0) -> Tensor:
-    """x * x, whose gradient is right for the factor 2 alone."""
+    """Returns x * x, whose gradient is right for the factor 2 alone."""
 
     def vjp(g: Array) -> None:
         x.receive(g * factor * x.data)

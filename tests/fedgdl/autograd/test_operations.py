@@ -147,7 +147,7 @@ def test_shapes_that_numpy_refuses_are_refused(shapes: hnp.BroadcastableShapes, 
     try:
         expected = np.broadcast_shapes(a, b)
     except ValueError:
-        with pytest.raises(GraphError, match="add: shapes .* do not broadcast"):
+        with pytest.raises(GraphError, match=r"add: shapes .* do not broadcast"):
             add(Tensor(np.zeros(a)), Tensor(np.zeros(b)))
     else:
         assert add(Tensor(np.zeros(a)), Tensor(np.zeros(b))).shape == expected
@@ -223,10 +223,10 @@ def test_operations_leave_inputs_and_incoming_gradients_alone() -> None:
     a, b, seed = rng.normal(size=(3, 3)), rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
     for array in (a, b, seed):
         array.setflags(write=False)
-    for function in (add, sub, mul, matmul):
-        function(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)).backward(seed)
-    for function in (neg, sigmoid, lambda x: reshape(x, (3, 3))):
-        function(Tensor(a, requires_grad=True)).backward(seed)
+    for pair in (add, sub, mul, matmul):
+        pair(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)).backward(seed)
+    for single in (neg, sigmoid, lambda x: reshape(x, (3, 3))):
+        single(Tensor(a, requires_grad=True)).backward(seed)
     squared_error(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)).backward()
 
 
@@ -245,7 +245,7 @@ def test_wrong_operands_are_named(operation: Callable[[object, object], Tensor])
 
 
 def test_two_numbers_are_no_operands() -> None:
-    with pytest.raises(GraphError, match="add: .* got float"):
+    with pytest.raises(GraphError, match=r"add: .* got float"):
         add(1.0, 2.0)
 
 

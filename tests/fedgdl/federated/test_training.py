@@ -1,0 +1,136 @@
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from federation import POISON, LineTask, Points, RaisingTask, make_experiment, make_points, model_at, trained_by_hand
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedgdl.config import TrainingConfig
+from fedgdl.errors import DataError
+from fedgdl.federated import ClientUpdate, train_client
+from fedgdl.federated.training import batch_bounds
+
+START = np.array([0.5, -0.25, 0.125])
+POINTS = make_points(11, np.random.default_rng(3))
+
+
+def train(
+    plan: TrainingConfig, points: Points = POINTS, start: npt.NDArray[np.float64] = START, seed: int = 1
+) -> ClientUpdate:
+    task = LineTask()
+    model, parameters = model_at(task, make_experiment(), start)
+    return train_client(task, model, parameters, points, plan, np.random.default_rng(seed))
+
+
+def epochs_in_file_order(plan: TrainingConfig) -> Iterator[npt.NDArray[np.int64]]:
+    for _ in range(plan.epochs):
+        yield np.arange(len(POINTS))
+
+
+def test_one_epoch_of_one_whole_batch_is_one_gradient_step() -> None:
+    plan = TrainingConfig(learning_rate=0.01, batch_size=len(POINTS), loss_reduction="sum", shuffle=False)
+    errors = POINTS.inputs @ START[:2] + START[2] - POINTS.targets
+    gradient = 2 * np.append(errors @ POINTS.inputs, errors.sum())
+    np.testing.assert_allclose(train(plan).delta, -0.01 * gradient, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss_reduction", ["sum", "mean"])
+@pytest.mark.parametrize("drop_last", [False, True], ids=["ragged last batch", "last batch dropped"])
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 4), (3, 4), (2, 1), (5, 11)])
+def test_training_is_the_slow_loop(epochs: int, batch_size: int, drop_last: bool, loss_reduction: str) -> None:
+    plan = TrainingConfig(0.02, epochs, batch_size, loss_reduction, shuffle=False, drop_last=drop_last)
+    expected = trained_by_hand(POINTS, START, plan, epochs_in_file_order(plan))
+    np.testing.assert_allclose(START + train(plan).delta, expected, rtol=1e-12)
+
+
+def test_a_shuffle_takes_a_new_order_from_the_stream_in_each_epoch() -> None:
+    plan = TrainingConfig(learning_rate=0.02, epochs=3, batch_size=4, shuffle=True)
+    rng = np.random.default_rng(5)
+    expected = trained_by_hand(POINTS, START, plan, [rng.permutation(len(POINTS)) for _ in range(3)])
+    np.testing.assert_allclose(START + train(plan, seed=5).delta, expected, rtol=1e-12)
+    assert not np.array_equal(train(plan, seed=5).delta, train(plan, seed=6).delta)
+
+
+def test_the_stream_is_left_alone_where_nothing_is_shuffled() -> None:
+    plan = TrainingConfig(learning_rate=0.02, batch_size=4, shuffle=False)
+    assert train(plan, seed=1).delta.tobytes() == train(plan, seed=2).delta.tobytes()
+
+
+def test_delta_is_new_minus_old_and_the_model_holds_the_new() -> None:
+    task, plan = LineTask(), TrainingConfig(learning_rate=0.02, batch_size=4)
+    model, parameters = model_at(task, make_experiment(), START)
+    update = train_client(task, model, parameters, POINTS, plan, np.random.default_rng(1))
+    np.testing.assert_array_equal(update.delta, parameters.vector - START)
+    assert np.abs(update.delta).min() > 0
+    assert not np.shares_memory(update.delta, parameters.vector)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_delta_has_the_models_dtype(dtype: str) -> None:
+    task = LineTask()
+    model, parameters = model_at(task, make_experiment(dtype=dtype), START.astype(dtype))
+    plan = TrainingConfig(learning_rate=0.02, batch_size=4)
+    update = train_client(task, model, parameters, POINTS, plan, np.random.default_rng(1))
+    assert update.delta.dtype == dtype
+    assert parameters.vector.dtype == dtype
+
+
+def test_metrics_are_those_of_the_last_epoch_while_the_weights_changed() -> None:
+    """Two batches of the second epoch: each is measured before its own step."""
+    points = POINTS.slice(0, 8)
+    plan = TrainingConfig(learning_rate=0.05, epochs=2, batch_size=4, shuffle=False)
+    one_epoch = TrainingConfig(learning_rate=0.05, batch_size=4, shuffle=False)
+    halfway = trained_by_hand(points, START, one_epoch, [np.arange(8)])
+    after_third_batch = trained_by_hand(points, halfway, one_epoch, [np.arange(4)])
+    errors = [
+        points.inputs[rows] @ vector[:2] + vector[2] - points.targets[rows]
+        for rows, vector in ((slice(0, 4), halfway), (slice(4, 8), after_third_batch))
+    ]
+    update = train(plan, points)
+    assert update.num_examples == 8
+    assert update.train_loss == pytest.approx(np.mean(np.square(errors)), rel=1e-12)
+    assert update.train_accuracy == np.mean(np.abs(errors) < 0.5)
+
+
+def test_a_dropped_batch_counts_as_an_example_but_not_in_the_metrics() -> None:
+    """Eleven points in batches of four: the last three are not seen; the first eight decide loss and accuracy."""
+    plan = TrainingConfig(learning_rate=0.05, batch_size=4, shuffle=False, drop_last=True)
+    update, seen = train(plan), train(plan, POINTS.slice(0, 8))
+    assert (update.num_examples, seen.num_examples) == (11, 8)
+    assert (update.train_loss, update.train_accuracy) == (seen.train_loss, seen.train_accuracy)
+    assert update.delta.tobytes() == seen.delta.tobytes()
+
+
+def test_no_examples_is_a_data_error_that_says_where_to_look() -> None:
+    with pytest.raises(DataError, match=r"no examples to train on.*data\.partition"):
+        train(TrainingConfig(learning_rate=0.1), POINTS.slice(0, 0))
+
+
+def test_less_than_a_batch_is_a_data_error_only_where_it_would_be_dropped() -> None:
+    few = POINTS.slice(0, 3)
+    with pytest.raises(DataError, match=r"has 3 examples, less than one batch of 4.*training\.drop_last=false"):
+        train(TrainingConfig(learning_rate=0.1, batch_size=4, drop_last=True), few)
+    assert train(TrainingConfig(learning_rate=0.1, batch_size=3, drop_last=True), few).num_examples == 3
+    assert train(TrainingConfig(learning_rate=0.1, batch_size=4), few).num_examples == 3
+
+
+def test_gradients_of_a_client_whose_training_raised_do_not_reach_the_next_one() -> None:
+    task, plan = RaisingTask(), TrainingConfig(learning_rate=0.02, batch_size=4)
+    model, parameters = model_at(task, make_experiment(), START)
+    poisoned = Points(POINTS.inputs, np.full(len(POINTS), POISON))
+    with pytest.raises(ArithmeticError):
+        train_client(task, model, parameters, poisoned, plan, np.random.default_rng(1))
+    parameters.load(START)
+    update = train_client(task, model, parameters, POINTS, plan, np.random.default_rng(1))
+    assert update.delta.tobytes() == train(plan).delta.tobytes()
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.booleans())
+def test_batches_follow_each_other_and_are_full_but_for_the_last(num_examples: int, size: int, drop_last: bool) -> None:
+    bounds = list(batch_bounds(num_examples, TrainingConfig(0.1, batch_size=size, drop_last=drop_last)))
+    rows = [row for start, stop in bounds for row in range(start, stop)]
+    assert rows == list(range(num_examples - num_examples % size if drop_last else num_examples))
+    assert all(stop - start == size for start, stop in bounds[:-1])
+    assert all(0 < stop - start <= size for start, stop in bounds[-1:])

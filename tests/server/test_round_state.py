@@ -1,0 +1,284 @@
+"""One round as a pure state machine: lists of events, and then any order of events at all."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from server.round_state import (
+    Assignment,
+    ClientReportedFailure,
+    Event,
+    Failure,
+    ResultArrived,
+    RoundState,
+    TimeRanOut,
+    WorkerGone,
+)
+
+ROUND = 3
+ABC = ("ann", "ben", "cat")
+
+
+def result(worker_id: int, client_id: str, payload: bytes = b"", round_index: int = ROUND) -> ResultArrived:
+    return ResultArrived(worker_id, round_index, client_id, payload)
+
+
+def failure(worker_id: int, client_id: str, reason: str = "", round_index: int = ROUND) -> ClientReportedFailure:
+    return ClientReportedFailure(worker_id, round_index, client_id, reason)
+
+
+def play(state: RoundState, events: Sequence[Event]) -> None:
+    for event in events:
+        state.handle(event)
+
+
+def test_a_round_in_which_all_goes_well() -> None:
+    state = RoundState(ROUND, ABC, min_updates=3)
+    assert state.assign([5, 4]) == [Assignment(5, ("ann",)), Assignment(4, ("ben",))]
+    assert state.assign([5, 4]) == []
+    state.handle(result(4, "ben", b"B"))
+    assert state.assign([5, 4]) == [Assignment(4, ("cat",))]
+    assert state.busy_workers == {4, 5}
+    play(state, [result(4, "cat", b"C"), result(5, "ann", b"A")])
+    assert (state.is_over, state.has_succeeded) == (True, True)
+    assert state.payloads == {"ann": b"A", "ben": b"B", "cat": b"C"}
+    assert (state.failures, state.ignored, state.busy_workers) == ({}, Counter(), frozenset())
+
+
+def test_a_death_costs_what_the_worker_still_held_and_nothing_else() -> None:
+    cohort = tuple(f"client-{number:02}" for number in range(8))
+    state = RoundState(ROUND, cohort, min_updates=1)
+    first, second = state.assign([1])[0].client_ids  # ceil(8 / (4 * 1))
+    play(state, [result(1, first), WorkerGone(1, "killed")])
+    assert state.failures == {second: Failure("its worker was lost: killed")}
+    assert state.payloads == {first: b""}
+    assert not state.is_over
+    assert state.assign([2]) == [Assignment(2, cohort[2:4])]  # 6 wait: ceil(6 / (4 * 1))
+
+
+def test_a_death_after_the_last_answer_costs_nothing() -> None:
+    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state.assign([1])
+    play(state, [result(1, "ann"), WorkerGone(1, "killed")])
+    assert (state.has_succeeded, state.failures) == (True, {})
+
+
+def test_answers_that_do_not_belong_here_are_counted_by_why() -> None:
+    state = RoundState(ROUND, ABC, min_updates=1)
+    state.assign([1, 2])
+    play(
+        state,
+        [
+            result(1, "ann", b"late", round_index=ROUND - 1),
+            failure(1, "ann", "late", round_index=ROUND + 1),
+            result(2, "ann", b"not asked: 1 was"),
+            result(9, "ann", b"not asked: nobody knows 9"),
+            result(1, "cat", b"not asked: nobody was yet"),
+            failure(1, "zoe", "not of this cohort"),
+            result(1, "ann", b"right"),
+            result(1, "ann", b"twice"),
+            failure(1, "ann", "twice"),
+        ],
+    )
+    assert state.payloads == {"ann": b"right"}
+    assert state.failures == {}
+    assert state.ignored == {"late": 2, "not asked": 4, "duplicate": 2}
+
+
+def test_the_first_answer_counts_also_when_it_is_a_failure() -> None:
+    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state.assign([1])
+    play(state, [ClientReportedFailure(1, ROUND, "ann", "no data", is_defect=True), result(1, "ann", b"after all")])
+    assert (state.payloads, state.failures) == ({}, {"ann": Failure("no data", is_defect=True)})
+
+
+def test_the_deadline_fails_whoever_has_not_answered() -> None:
+    state = RoundState(ROUND, ABC, min_updates=1)
+    state.assign([1, 2])
+    play(state, [result(1, "ann"), TimeRanOut()])
+    assert (state.is_over, state.has_succeeded) == (True, True)
+    assert list(state.failures) == ["ben", "cat"]
+    assert "deadline" in state.failures["ben"].reason
+    assert state.busy_workers == frozenset()
+    assert state.assign([1, 2, 3]) == []
+    state.handle(result(2, "ben", b"late"))
+    assert "ben" not in state.payloads
+
+
+def test_too_few_payloads_are_a_failed_round() -> None:
+    state = RoundState(ROUND, ABC, min_updates=2)
+    state.assign([1, 2, 3])
+    play(state, [result(1, "ann"), failure(2, "ben")])
+    assert (state.is_over, state.has_succeeded) == (False, False)
+    state.handle(failure(3, "cat"))
+    assert (state.is_over, state.has_succeeded) == (True, False)
+
+
+def test_a_payload_that_is_rejected_counts_as_a_failure() -> None:
+    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state.assign([1])
+    state.handle(result(1, "ann", b"spoilt"))
+    state.reject("ann", "spoilt")
+    assert (state.payloads, state.failures) == ({}, {"ann": Failure("spoilt")})
+    assert (state.is_over, state.has_succeeded) == (True, False)
+
+
+def test_a_worker_that_is_named_twice_gets_one_assignment() -> None:
+    state = RoundState(ROUND, ABC, min_updates=1)
+    assert state.assign([1, 1]) == [Assignment(1, ("ann",))]
+
+
+def test_failures_come_in_the_order_of_ids_whatever_the_hashes() -> None:
+    cohort = tuple(f"client-{number:04}" for number in range(500))
+    state = RoundState(ROUND, cohort, min_updates=1)
+    (held,) = (assignment.client_ids for assignment in state.assign([1]))
+    state.handle(WorkerGone(1, "killed"))
+    assert tuple(state.failures) == held == cohort[: len(held)]
+    state.handle(TimeRanOut())
+    assert tuple(state.failures) == cohort
+
+
+@given(st.integers(1, 5_000), st.integers(1, 40))
+def test_assignments_are_bounded_and_leave_enough_for_every_worker(num_clients: int, num_workers: int) -> None:
+    cohort = tuple(f"client-{number:04}" for number in range(num_clients))
+    state = RoundState(ROUND, cohort, min_updates=1)
+    given_out: list[str] = []
+    num_waves = 0
+    while not state.is_over:
+        assignments = state.assign(range(num_workers))
+        assert 1 <= len(assignments) <= num_workers
+        assert len({assignment.worker_id for assignment in assignments}) == len(assignments)
+        for assignment in assignments:
+            share = -(-(num_clients - len(given_out)) // (4 * num_workers))
+            assert 1 <= len(assignment.client_ids) <= min(64, share)
+            given_out += assignment.client_ids
+        for assignment in assignments:
+            play(state, [result(assignment.worker_id, client_id) for client_id in assignment.client_ids])
+        num_waves += 1
+    assert tuple(given_out) == cohort  # each once, in order
+    if num_clients >= num_workers:
+        assert num_waves >= min(4, num_clients // num_workers)
+
+
+def test_nobody_idle_nothing_assigned() -> None:
+    assert RoundState(ROUND, ABC, min_updates=1).assign([]) == []
+
+
+WORKERS = st.integers(1, 6)
+HOSTILE_IDS = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=40, unique=True)
+
+
+class AnyOrderOfEvents(RuleBasedStateMachine):
+    """A round beside the simplest account of it: who holds whom, and what has become of each client."""
+
+    @initialize(ids=HOSTILE_IDS, min_updates=st.integers(1, 3))
+    def begin(self, ids: list[str], min_updates: int) -> None:
+        self.cohort = tuple(sorted(ids))
+        self.min_updates = min_updates
+        self.state = RoundState(ROUND, self.cohort, min_updates)
+        self.held: dict[int, set[str]] = {}
+        self.assigned: set[str] = set()
+        self.payloads: dict[str, bytes] = {}
+        self.failed: set[str] = set()
+        self.ignored: Counter[str] = Counter()
+
+    def holders(self) -> list[tuple[int, str]]:
+        return sorted((worker_id, client_id) for worker_id, clients in self.held.items() for client_id in clients)
+
+    @rule(idle=st.lists(WORKERS, max_size=8))
+    def assign(self, idle: list[int]) -> None:
+        was_over = self.state.is_over
+        assignments = self.state.assign(idle)
+        assert not (was_over and assignments)
+        for assignment in assignments:
+            assert assignment.worker_id in idle
+            assert not self.held.get(assignment.worker_id), "a busy worker got more to do"
+            assert 1 <= len(assignment.client_ids) <= 64
+            for client_id in assignment.client_ids:
+                assert client_id not in self.assigned, "assigned twice"
+                assert client_id not in self.failed
+                self.assigned.add(client_id)
+            self.held[assignment.worker_id] = set(assignment.client_ids)
+        if set(idle) - self.state.busy_workers:
+            assert self.assigned | self.failed == set(self.cohort), "a worker idles while clients wait"
+
+    @precondition(lambda self: self.holders())
+    @rule(data=st.data(), payload=st.binary(max_size=4), is_result=st.booleans())
+    def answer(self, data: st.DataObject, payload: bytes, is_result: bool) -> None:
+        worker_id, client_id = data.draw(st.sampled_from(self.holders()))
+        self.held[worker_id].remove(client_id)
+        if is_result:
+            self.payloads[client_id] = payload
+            self.state.handle(result(worker_id, client_id, payload))
+        else:
+            self.failed.add(client_id)
+            self.state.handle(failure(worker_id, client_id, "no data"))
+
+    @precondition(lambda self: self.payloads or self.failed)
+    @rule(data=st.data(), worker_id=WORKERS, is_result=st.booleans())
+    def repeat(self, data: st.DataObject, worker_id: int, is_result: bool) -> None:
+        client_id = data.draw(st.sampled_from(sorted({*self.payloads, *self.failed})))
+        self.ignored["duplicate"] += 1
+        self.state.handle(result(worker_id, client_id, b"again") if is_result else failure(worker_id, client_id))
+
+    @rule(data=st.data(), worker_id=WORKERS, offset=st.sampled_from([-2, -1, 1]), is_result=st.booleans())
+    def answer_another_round(self, data: st.DataObject, worker_id: int, offset: int, is_result: bool) -> None:
+        client_id = data.draw(st.sampled_from(self.cohort))
+        make = result if is_result else failure
+        self.ignored["late"] += 1
+        self.state.handle(make(worker_id, client_id, round_index=ROUND + offset))
+
+    @rule(data=st.data(), worker_id=st.integers(1, 9))
+    def answer_unasked(self, data: st.DataObject, worker_id: int) -> None:
+        strangers = st.text(max_size=5).filter(lambda text: text not in self.cohort)
+        client_id = data.draw(st.sampled_from(self.cohort) | strangers)
+        if client_id in self.payloads or client_id in self.failed or client_id in self.held.get(worker_id, ()):
+            return
+        self.ignored["not asked"] += 1
+        self.state.handle(result(worker_id, client_id, b"unasked"))
+
+    @rule(worker_id=st.integers(1, 9))
+    def die(self, worker_id: int) -> None:
+        self.failed |= self.held.pop(worker_id, set())
+        self.state.handle(WorkerGone(worker_id, "killed"))
+
+    @rule()
+    def let_time_run_out(self) -> None:
+        self.failed |= set(self.cohort) - set(self.payloads)
+        self.held.clear()
+        self.state.handle(TimeRanOut())
+
+    @invariant()
+    def every_client_is_accounted_for(self) -> None:
+        assert self.state.payloads == self.payloads
+        assert set(self.state.failures) == self.failed
+        assert self.failed.isdisjoint(self.payloads)
+        assert self.state.ignored == self.ignored
+        assert self.state.busy_workers == {worker_id for worker_id, clients in self.held.items() if clients}
+        assert self.state.is_over == (len(self.payloads) + len(self.failed) == len(self.cohort))
+        assert self.state.has_succeeded == (self.state.is_over and len(self.payloads) >= self.min_updates)
+
+    def teardown(self) -> None:
+        """Once each worker that holds something answers or dies, and one is there for the rest, the round ends."""
+        if not hasattr(self, "state"):
+            return
+        for worker_id in sorted(self.held):
+            if worker_id % 2:
+                self.die(worker_id)
+            for client_id in sorted(self.held.get(worker_id, ())):
+                self.state.handle(result(worker_id, client_id))
+        for _ in self.cohort:  # each assignment holds a client at least
+            for assignment in self.state.assign([1]):
+                for client_id in assignment.client_ids:
+                    self.state.handle(result(1, client_id))
+        assert self.state.is_over
+        assert self.state.assign([1, 2, 3]) == []
+        assert sorted([*self.state.payloads, *self.state.failures]) == sorted(self.cohort)
+
+
+TestAnyOrderOfEvents = pytest.mark.filterwarnings("error")(AnyOrderOfEvents.TestCase)
+AnyOrderOfEvents.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

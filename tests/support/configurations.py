@@ -1,0 +1,109 @@
+"""Hypothesis strategies for configurations: every experiment they draw is one that fedgdl accepts."""
+
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from fedgdl.config import (
+    AggregationConfig,
+    DataConfig,
+    EngineConfig,
+    Experiment,
+    FaultConfig,
+    FaultsConfig,
+    PartitionConfig,
+    StrategyConfig,
+    TrainingConfig,
+)
+
+COUNTS = st.integers(1, 2**31 - 1)
+NAMES = st.text(st.sampled_from("abcXYZ019_.@:+-éß語"), min_size=1, max_size=200)
+MILLION = 1_000_000
+
+
+def training_configs() -> st.SearchStrategy[TrainingConfig]:
+    """Draws every kind of valid training plan."""
+    return st.builds(
+        TrainingConfig,
+        learning_rate=st.floats(0, MILLION, exclude_min=True),
+        epochs=COUNTS,
+        batch_size=COUNTS,
+        loss_reduction=st.sampled_from(["mean", "sum"]),
+        shuffle=st.booleans(),
+        drop_last=st.booleans(),
+    )
+
+
+def partitions() -> st.SearchStrategy[PartitionConfig]:
+    """Draws partitions of all kinds."""
+    names = st.lists(NAMES, min_size=1, max_size=6, unique=True)
+    return st.one_of(
+        st.just(PartitionConfig()),
+        st.builds(PartitionConfig, st.just("iid"), COUNTS | names.map(tuple)),
+        names.flatmap(_shares_of),
+    )
+
+
+def _shares_of(names: list[str]) -> st.SearchStrategy[PartitionConfig]:
+    weights = st.lists(st.integers(1, 1_000), min_size=len(names), max_size=len(names))
+    return weights.map(
+        lambda drawn: PartitionConfig(
+            "shares", tuple(names), tuple(float(Fraction(weight, sum(drawn))) for weight in drawn)
+        )
+    )
+
+
+@st.composite
+def engines_and_faults(draw: st.DrawFn) -> tuple[EngineConfig, FaultsConfig]:
+    """Draws an engine with faults that it can take."""
+    seconds = st.floats(0, MILLION, exclude_min=True)
+    engine = EngineConfig(
+        draw(st.sampled_from(["processes", "inline"])),
+        draw(st.none() | st.integers(1, 1024)),
+        draw(st.none() | seconds),
+    )
+    kinds = ["nan", "infinity", "raise", "corrupt"]
+    if engine.kind == "processes":
+        kinds += ["kill"] if engine.round_deadline_seconds is None else ["kill", "stall"]
+    moments = st.sampled_from(["before_training", "after_training", "after_sending"])
+    events = []
+    for kind in draw(st.lists(st.sampled_from(kinds), max_size=3)):
+        moment = draw(moments) if kind == "kill" else "before_training"
+        events.append(draw(st.builds(FaultConfig, st.just(kind), NAMES, COUNTS, st.just(moment))))
+    return engine, FaultsConfig(tuple(events))
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> Experiment:
+    """Draws complete experiments, their values spread over all that is allowed."""
+    engine, faults = draw(engines_and_faults())
+    partition = draw(partitions())
+    cohort_size = draw(st.none() | COUNTS)
+    clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
+    most_updates = min(size for size in (cohort_size, clients, 2**31 - 1) if size is not None)
+    return Experiment(
+        name=draw(NAMES),
+        task=draw(NAMES),
+        data=DataConfig(
+            source=draw(NAMES),
+            fallback=draw(st.none() | NAMES),
+            root=draw(st.none() | st.text(max_size=30)),
+            partition=partition,
+            test_fraction=draw(st.floats(0, 1, exclude_min=True, exclude_max=True)),
+            min_count=draw(COUNTS),
+            max_tokens=draw(st.none() | COUNTS),
+            examples=draw(st.integers(10, MILLION)),
+        ),
+        training=draw(training_configs()),
+        rounds=draw(COUNTS),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        cohort_size=cohort_size,
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+        strategy=StrategyConfig(
+            weighting=draw(st.sampled_from(["num_examples", "equal"])),
+            min_updates=draw(st.integers(1, most_updates)),
+        ),
+        aggregation=AggregationConfig(),
+        faults=faults,
+        engine=engine,
+    )

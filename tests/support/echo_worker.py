@@ -1,0 +1,69 @@
+"""A worker that knows nothing of learning: it does what a frame says, inline or as the program of a process."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+from fedgdl.runtime import LogEnd
+from fedgdl.wire import ChannelClosed, PipeChannel, Shutdown, encode
+
+READY = b"ready"
+SHUTDOWN = encode(Shutdown())
+
+
+class EchoWorker:
+    """Its commands are words separated by spaces: `echo a b`, `long 1000`, `kill`, `exit 3`, `stall`, `deaf`."""
+
+    def ready(self) -> bytes:
+        """Returns its first frame."""
+        return READY
+
+    def handle(self, frame: bytes) -> Iterator[bytes]:
+        """Yields the words after `echo`, or as many bytes as the number after `long` says; or ends as told to."""
+        command, *words = frame.split(b" ")
+        match command:
+            case b"echo":
+                yield from words
+            case b"echo-kill":
+                yield from words
+                os.kill(os.getpid(), signal.SIGKILL)
+            case b"long":
+                yield b"x" * int(words[0])
+            case b"exit":
+                sys.exit(int(words[0]))
+            case b"stall":
+                threading.Event().wait()
+            case b"deaf":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                yield b"deaf"
+
+
+def main(connection: "Connection[bytes, bytes]", _log_end: LogEnd, setup: object) -> None:
+    """Runs the worker in a process; `setup` is an exit code to end with before being ready, or none."""
+    if isinstance(setup, int):
+        sys.exit(setup)
+    channel, worker = PipeChannel(connection, 10_000_000), EchoWorker()
+    try:
+        channel.send(worker.ready())
+        while (frame := channel.receive()) != SHUTDOWN:
+            for answer in worker.handle(frame):
+                channel.send(answer)
+    except ChannelClosed:
+        pass
+
+
+def close_pipe_and_live_on(connection: "Connection[bytes, bytes]", _log_end: LogEnd, _setup: object) -> None:
+    """Runs a worker that closes its pipe and stays."""
+    PipeChannel(connection, 1_000).send(READY)
+    connection.close()
+    threading.Event().wait()
+
+
+def die_in_the_middle_of_a_frame(connection: "Connection[bytes, bytes]", _log_end: LogEnd, _setup: object) -> None:
+    """Runs a worker that dies after it has sent a whole frame and half of another."""
+    PipeChannel(connection, 1_000).send(READY)
+    os.write(connection.fileno(), (100).to_bytes(4, "big") + b"half")  # the length that `recv_bytes` reads first
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -18,6 +18,7 @@ Example:
 import hashlib
 import json
 import math
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -62,11 +63,7 @@ class Layout:
         if dtype not in _DTYPES:
             message = f"parameters are float32 or float64, not {dtype!r}"
             raise ParameterError(message)
-        for name, shape in shapes.items():
-            if not name or any(not isinstance(side, int | np.integer) or side < 0 for side in shape):
-                message = f"parameter {name!r} has the impossible shape {shape}"
-                raise ParameterError(message)
-        return cls(tuple((name, tuple(int(side) for side in shape)) for name, shape in shapes.items()), dtype)
+        return cls(tuple((name, _checked_shape(name, shape)) for name, shape in shapes.items()), dtype)
 
     @cached_property
     def size(self) -> int:
@@ -132,6 +129,17 @@ class Layout:
         if not notes and self != other:
             notes.append("the order of the parameters differs")
         return "; ".join(notes)
+
+
+def _checked_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        sides = tuple(operator.index(side) for side in shape)
+    except TypeError:
+        sides = (-1,)
+    if not name or any(side < 0 for side in sides):
+        message = f"parameter {name!r} has the impossible shape {shape}"
+        raise ParameterError(message)
+    return sides
 
 
 class _LayoutDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

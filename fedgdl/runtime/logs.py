@@ -102,20 +102,15 @@ def send_logs_to(end: LogEnd, level: int) -> None:
     root.setLevel(level)
 
 
-def _pass_on(record: logging.LogRecord) -> None:
-    """Hands a worker's record to the logger of its name, as if it had been logged here."""
-    logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
-
-
 class _Forward(logging.Handler):
-    """Passes records on, in the thread of a queue, which must not end by an error of somebody's handler or filter."""
+    """Hands a worker's record to the logger of its name, as if it had been logged here."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            _pass_on(record)
-        except Exception:  # as every handler of the standard library does: logging must not break what it reports
+            logger = logging.getLogger(record.name)
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
+        except Exception:  # noqa: BLE001 (a broken filter, say: logging must not break what it reports about)
             self.handleError(record)
 
 
@@ -231,7 +226,7 @@ class _PipeHandler(logging.Handler):
             data = msgspec.msgpack.encode(_line_of(record, self.format(record)))
             with contextlib.suppress(OSError):  # the coordinator is gone; so will this process be
                 self._end.send_bytes(data)
-        except Exception:  # as every handler of the standard library does: logging must not break what it reports
+        except Exception:  # noqa: BLE001 (arguments that do not fit the text, say: see `_Forward`)
             self.handleError(record)
 
 
@@ -242,6 +237,7 @@ class PipeRelay:
         context = multiprocessing.get_context("spawn")
         self._here, self._there = context.Pipe(duplex=False)
         self._decoder = msgspec.msgpack.Decoder(_LogLine)
+        self._forward = _Forward()
 
     @property
     def worker_end(self) -> LogEnd:
@@ -289,4 +285,4 @@ class PipeRelay:
         except (msgspec.MsgspecError, ValueError, RecursionError):  # a ValueError: bytes that are no UTF-8
             logging.getLogger(__name__).warning("a worker sent a log record that cannot be read")
             return
-        _pass_on(record)
+        self._forward.emit(record)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -280,5 +279,5 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         assert sorted([*self.state.payloads, *self.state.failures]) == sorted(self.cohort)
 
 
-TestAnyOrderOfEvents = pytest.mark.filterwarnings("error")(AnyOrderOfEvents.TestCase)
-AnyOrderOfEvents.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase
+TestAnyOrderOfEvents.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -17,5 +17,6 @@ def find_checkout() -> Path:
     """
     root = Path(__file__).resolve().parents[2]
     if not all((root / name).exists() for name in ("pyproject.toml", *PACKAGES)):
-        pytest.skip(f"needs the source tree beside tests/: {root} has no pyproject.toml with the four packages")
+        message = f"needs the source tree beside tests/: {root} has no pyproject.toml with the four packages"
+        pytest.skip(message, allow_module_level=True)
     return root

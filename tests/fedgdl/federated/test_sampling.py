@@ -36,7 +36,9 @@ def test_without_a_size_all_take_part(ids: list[str], seed: int, round_index: in
 
 def test_seed_and_round_both_matter_and_earlier_rounds_do_not() -> None:
     ids = [f"client-{number:03}" for number in range(200)]
-    cohorts = {(seed, index): sample_cohort(ids, 20, seed=seed, round_index=index) for seed in (1, 2) for index in (1, 2)}
+    cohorts = {
+        (seed, index): sample_cohort(ids, 20, seed=seed, round_index=index) for seed in (1, 2) for index in (1, 2)
+    }
     assert len(set(cohorts.values())) == 4
     assert sample_cohort(ids, 20, seed=1, round_index=2) == cohorts[1, 2]
 

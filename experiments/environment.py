@@ -5,6 +5,7 @@ Example:
     True
 """
 
+import contextlib
 import importlib
 import importlib.metadata
 import platform
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["blas_libraries", "dependency_versions", "package_folders", "problems", "versions"]
+__all__ = ["blas_libraries", "dependency_versions", "machine", "package_folders", "problems", "versions"]
 
 _PACKAGES: Final = ("fedgdl", "clients", "server", "experiments")
 _REQUIRED_NAME: Final = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9]")
@@ -26,6 +27,17 @@ def versions() -> dict[str, str]:
     import fedgdl
 
     return {"fedgdl": fedgdl.__version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def machine() -> str:
+    """Returns processor, usable cores and operating system, in words."""
+    from fedgdl.runtime import usable_cores
+
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return f"{processor} ({platform.machine()}), {usable_cores()} usable cores, {platform.system()}"
 
 
 def dependency_versions() -> dict[str, str]:

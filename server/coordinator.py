@@ -52,7 +52,8 @@ _MESSAGE_OVERHEAD_BYTES: Final = 8_192
 """More than everything in a message besides the payload takes."""
 
 _MAX_FAILED_STARTS: Final = 3
-"""After so many workers in a row that were lost before they were ready, no more are started."""
+_MAX_FAILED_STARTS_BESIDE_A_READY_WORKER: Final = 100
+"""After so many workers in a row that were lost before they were ready, the run is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,8 @@ class Coordinator:
             self._dismissed.remove(event.worker_id)
         else:
             self._failed_starts += 1
-        if self._failed_starts >= _MAX_FAILED_STARTS:
+        limit = _MAX_FAILED_STARTS_BESIDE_A_READY_WORKER if self._ready else _MAX_FAILED_STARTS
+        if self._failed_starts >= limit:
             message = (
                 f"{self._failed_starts} workers in a row were lost before they were ready; the last: {event.reason}"
             )

@@ -12,7 +12,6 @@ Example:
     ['float64', 'float32']
 """
 
-import platform
 import statistics
 import time
 import tracemalloc
@@ -23,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from experiments.environment import blas_libraries, versions
+from experiments.environment import blas_libraries, machine, versions
 from fedgdl.autograd import squared_error
 from fedgdl.errors import ConfigError, RunFailed
 from fedgdl.models import SpamModel
@@ -122,7 +121,7 @@ def run(repeats: int) -> SpamStepReport:
             batch_size=_BATCH_SIZE,
             tokens_per_bag=sum(batch.token_ids.size for batch in batches) / (_NUM_BATCHES * _BATCH_SIZE),
             timings=tuple(_time(dtype, batches, repeats) for dtype in ("float64", "float32")),
-            machine=f"{platform.machine()} {platform.system()}",
+            machine=machine(),
             blas=tuple(blas_libraries()),
             versions=versions(),
         )

@@ -6,8 +6,8 @@ Not here: how fast a training step is (`spam_step`).
 """
 
 import json
+import multiprocessing
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from experiments.callbacks import Callback
-from experiments.environment import versions
+from experiments.environment import machine, versions
 from experiments.run_history import RunHistory
 from experiments.simulation import load_config, simulate
 from fedgdl.errors import DataMissing, RunFailed
 from fedgdl.federated import RoundRecord
 
-__all__ = ["StartUpReport", "run", "unshared_bytes"]
+__all__ = ["StartUpReport", "run"]
 
 _BOOK: Final = "spam-book"
 _SYNTHETIC: Final = "spam"
@@ -40,8 +40,11 @@ class StartUpReport:
         start_up_seconds: median from the start of the process to the first task given to a ready worker.
         rounds_seconds: median wall-clock time of all rounds together.
         num_rounds: how many these were.
-        worker_unshared_mb: private memory of a worker after a round, in 1e6 bytes, the largest of two workers;
-            0 where the system does not tell (it is read from Linux's smaps_rollup).
+        added_worker_mb: by how much the memory of all processes of a run grows with each further worker, in
+            1e6 bytes: proportional set sizes after the last round, with three workers against one.
+        worker_unshared_mb: the largest unique set size of a worker, in 1e6 bytes: what no other process maps at
+            that moment, which includes the part of the data file that only this worker has read so far.
+            Both are 0 where the system does not tell (they are read from Linux's smaps_rollup).
         help_seconds: median time of `fedgdl --help`.
         machine: processor and operating system.
         versions: of Python, NumPy and fedgdl.
@@ -52,6 +55,7 @@ class StartUpReport:
     start_up_seconds: float
     rounds_seconds: float
     num_rounds: int
+    added_worker_mb: float
     worker_unshared_mb: float
     help_seconds: float
     machine: str
@@ -62,17 +66,24 @@ class StartUpReport:
         return asdict(self)
 
 
-class _WorkerMemory(Callback):
-    """Notes the unshared memory of the worker processes after each round."""
+class _Memory(Callback):
+    """Notes how much memory the processes of a run take.
+
+    Attributes:
+        largest_worker: the largest unique set size of a worker after any round, in bytes.
+        total: the proportional set sizes of coordinator and workers after the last round, in bytes.
+    """
 
     def __init__(self) -> None:
-        self.largest = 0
+        self.largest_worker = 0
+        self.total = 0
 
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
-        import multiprocessing
-
-        sizes = [unshared_bytes(child.pid) for child in multiprocessing.active_children() if child.pid]
-        self.largest = max([self.largest, *sizes])
+        """Looks at all processes of the run."""
+        workers = [child.pid for child in multiprocessing.active_children() if child.pid]
+        unshared = [_memory_of(process_id, "Private_Clean", "Private_Dirty") for process_id in workers]
+        self.largest_worker = max([self.largest_worker, *unshared])
+        self.total = sum(_memory_of(process_id, "Pss") for process_id in [os.getpid(), *workers])
 
 
 def run(repeats: int) -> StartUpReport:
@@ -82,8 +93,8 @@ def run(repeats: int) -> StartUpReport:
         RunFailed: a run did not end well.
     """
     experiment, overrides = _choose()
-    memory = _WorkerMemory()
-    simulate(load_config(experiment, [*overrides, "engine.workers=2"]), [memory])  # prepares the data, too
+    _measure_memory(experiment, overrides, 1)  # prepares the data, too
+    memory = {workers: _measure_memory(experiment, overrides, workers) for workers in (1, 3)}
     measured = [_measure(experiment, overrides) for _ in range(repeats)]
     return StartUpReport(
         experiment=experiment,
@@ -91,20 +102,27 @@ def run(repeats: int) -> StartUpReport:
         start_up_seconds=statistics.median(start_up for start_up, _, _ in measured),
         rounds_seconds=statistics.median(rounds for _, rounds, _ in measured),
         num_rounds=measured[0][2],
-        worker_unshared_mb=memory.largest / 1e6,
+        added_worker_mb=(memory[3].total - memory[1].total) / 2 / 1e6,
+        worker_unshared_mb=max(memory[1].largest_worker, memory[3].largest_worker) / 1e6,
         help_seconds=statistics.median(_time_help() for _ in range(repeats)),
-        machine=f"{platform.machine()} {platform.system()}",
+        machine=machine(),
         versions=versions(),
     )
 
 
-def unshared_bytes(process_id: int) -> int:
-    """Returns a process's private memory in bytes, as Linux accounts for it; 0 where it does not say."""
+def _measure_memory(experiment: str, overrides: list[str], workers: int) -> _Memory:
+    memory = _Memory()
+    simulate(load_config(experiment, [*overrides, f"engine.workers={workers}"]), [memory])
+    return memory
+
+
+def _memory_of(process_id: int, *fields: str) -> int:
+    """Returns the sum of some fields of a process's memory in bytes, as Linux accounts for it; 0 elsewhere."""
     try:
         lines = Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.split(":")[0] in fields)
 
 
 def _choose() -> tuple[str, list[str]]:

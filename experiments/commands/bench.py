@@ -68,7 +68,10 @@ def _bench_start_up(repeats: int, *, as_json: bool) -> None:
     typer.echo(f"fedgdl run {report.experiment} on prepared data, medians of {report.repeats}:")
     typer.echo(f"  command typed to first client training, 2 workers: {report.start_up_seconds:.2f} s")
     typer.echo(f"  {report.num_rounds} rounds after that: {report.rounds_seconds:.2f} s")
-    typer.echo(f"  unshared memory of a worker while it waits: {report.worker_unshared_mb:.1f} MB")
+    typer.echo(f"  memory that each further worker costs: {report.added_worker_mb:.1f} MB")
+    typer.echo(
+        f"  largest unshared memory of a worker, its part of the data file included: {report.worker_unshared_mb:.1f} MB"
+    )
     typer.echo(f"  fedgdl --help: {report.help_seconds:.2f} s")
     _print_where(report.machine, report.versions)
 

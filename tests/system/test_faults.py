@@ -149,3 +149,50 @@ def test_a_task_that_raises_for_every_client_stops_the_run_and_says_why(tmp_path
     assert "every client of round 2 raised; InjectedError" in finished.stderr
     kept = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [record["round_index"] for record in kept] == [1]
+
+
+ASSASSIN = """
+import json, multiprocessing, os, signal
+import numpy as np
+from experiments import Callback, load_config, simulate
+
+class Assassin(Callback):
+    def __init__(self):
+        self.rng = np.random.default_rng(7)
+        self.num_kills = 0
+
+    def round_started(self, history, round_index, cohort_size):
+        self.num_answers = 0
+        self.moment = int(self.rng.integers(1, 20)) if round_index % 2 == 0 else 0
+
+    def client_answered(self, history, round_index, client_id, *, has_update):
+        self.num_answers += 1
+        if self.num_answers == self.moment:
+            victim = self.rng.choice([child.pid for child in multiprocessing.active_children()])
+            os.kill(int(victim), signal.SIGKILL)
+            self.num_kills += 1
+
+if __name__ == "__main__":
+    assassin = Assassin()
+    overrides = ["data.source=synthetic-mail", "rounds=20", "engine.workers=3", "training.epochs=100"]
+    history = simulate(load_config("spam", [*overrides, "data.partition={kind='iid', clients=24}"]), [assassin])
+    print(json.dumps({**history.to_dict(), "num_kills": assassin.num_kills}))
+"""
+
+
+def test_workers_killed_at_random_moments_cost_their_clients_and_nothing_else(tmp_path: Path) -> None:
+    """In every second round, when a random number of clients has answered, a random worker is killed.
+
+    Each task holds at most ceil(24 / (4 * 3)) = 2 clients, so each kill costs at most two updates.
+    """
+    before = shared_blocks()
+    output, errors = run_script(ASSASSIN, tmp_path).communicate(timeout=110)
+    result = json.loads(output)
+    assert result["num_kills"] == 10
+    assert len(result["rounds"]) == 20
+    failed = [client for record in result["rounds"] for client in record["clients"] if client["status"] == "failed"]
+    assert 0 < len(failed) <= 2 * result["num_kills"]
+    assert all("killed by SIGKILL" in client["reason"] for client in failed)
+    assert all(len(record["clients"]) == 24 for record in result["rounds"])
+    assert "Traceback" not in errors
+    assert shared_blocks() <= before

@@ -26,10 +26,10 @@ SetOption = Annotated[
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Prints the command's one JSON document."""
-    import json
+    """Prints the command's one JSON document; NaN, which JSON does not have, as null."""
+    import msgspec
 
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
 
 
 def error_console() -> "Console":

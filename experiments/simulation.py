@@ -21,7 +21,7 @@ from clients.worker_process import main as worker_main
 from experiments.callbacks import Callback
 from experiments.environment import versions
 from experiments.run_history import RunHistory
-from fedgdl.config import Experiment, nearest, parse_experiment
+from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
 from fedgdl.errors import ConfigError
 from fedgdl.federated import Task, find_task, make_strategy
 from fedgdl.parameters import Layout
@@ -97,13 +97,15 @@ def simulate(
         recorder: sees all that the coordinator sees; `Recorder(keep=True)` keeps it.
 
     Raises:
-        FedgdlError: the data is missing or damaged, workers cannot be started, or a task's code raises for
-            every client. The finished rounds have been given to the callbacks by then.
+        FedgdlError: the configuration holds a mistake, the data is missing or damaged, workers cannot be started, or
+            a task's code raises for every client. The finished rounds have been given to the callbacks by then.
         KeyboardInterrupt: Ctrl-C or SIGTERM; likewise, and no process is left.
     """
+    check_experiment(experiment)
     own_task = task
     task = own_task if own_task is not None else find_task(experiment.task)
     data = task.load_data(experiment)
+    _check_fault_clients(experiment, data.client_ids)
     model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
     parameters = model.flatten()
     strategy = make_strategy(experiment.strategy)
@@ -132,6 +134,21 @@ def simulate(
         )
         _run(federation, history, callbacks)
     return history
+
+
+def _check_fault_clients(experiment: Experiment, client_ids: Sequence[str]) -> None:
+    """Refuses a fault that would never happen because its client does not exist.
+
+    Raises:
+        ConfigError: names the fault's client and the nearest one.
+    """
+    for fault in experiment.faults.events:
+        if fault.client not in client_ids:
+            message = (
+                f'faults.events client = "{fault.client}" is not one of the {len(client_ids)} clients'
+                f"{nearest(fault.client, client_ids)}"
+            )
+            raise ConfigError(message)
 
 
 def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callback]) -> None:

@@ -80,6 +80,10 @@ class ClientError(FedgdlError):
         self.client_id = client_id
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["ClientError"], tuple[str, str]]:
+        """Pickles the error by its two arguments."""
+        return type(self), (self.client_id, self.reason)
+
 
 class EngineError(FedgdlError):
     """Worker processes cannot be started, or die as fast as they are replaced."""

@@ -1,7 +1,7 @@
 """An experiment's configuration: its schema, and reading it from TOML."""
 
 from fedgdl.config.explanation import nearest
-from fedgdl.config.loading import parse_experiment, to_toml
+from fedgdl.config.loading import check_experiment, parse_experiment, to_toml
 from fedgdl.config.schema import (
     AggregationConfig,
     DataConfig,
@@ -24,6 +24,7 @@ __all__ = [
     "PartitionConfig",
     "StrategyConfig",
     "TrainingConfig",
+    "check_experiment",
     "nearest",
     "parse_experiment",
     "to_toml",

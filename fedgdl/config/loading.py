@@ -21,7 +21,7 @@ from fedgdl.config.explanation import shown
 from fedgdl.config.schema import Experiment
 from fedgdl.errors import ConfigError
 
-__all__ = ["parse_experiment", "to_toml"]
+__all__ = ["check_experiment", "parse_experiment", "to_toml"]
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 """Some editors on Windows begin a file with it."""
@@ -58,6 +58,15 @@ def to_toml(experiment: Experiment) -> str:
     import tomli_w
 
     return tomli_w.dumps(_without_none(msgspec.to_builtins(experiment)))
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuses an experiment that was put together in Python and would not be taken from a file.
+
+    Raises:
+        ConfigError: as `parse_experiment` does.
+    """
+    to_experiment(_without_none(msgspec.to_builtins(experiment)))
 
 
 def _parse(text: str) -> dict[str, Any]:

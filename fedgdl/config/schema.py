@@ -247,6 +247,10 @@ def _check_partition(partition: PartitionConfig) -> None:
 def _check_faults(experiment: Experiment) -> None:
     for fault in experiment.faults.events:
         _refuse(
+            fault.round > experiment.rounds,
+            f"faults.events round = {fault.round} never comes: rounds = {experiment.rounds}",
+        )
+        _refuse(
             experiment.engine.kind == "inline" and fault.kind in {"kill", "stall"},
             f'faults.events kind = "{fault.kind}" would end or stop this process itself under '
             'engine.kind = "inline"; use engine.kind = "processes"',

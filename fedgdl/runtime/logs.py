@@ -33,7 +33,7 @@ from multiprocessing_logging import MultiProcessingHandler
 __all__ = ["LogEnd", "LogRelay", "PipeRelay", "QueueRelay", "make_relay", "send_logs_to"]
 
 _JOIN_SECONDS: Final = 1.0
-"""How long closing waits for the last records of a worker; a killed one may have left a lock behind."""
+"""How long the coordinator waits for a worker's last records, and a worker at its end for them to be out."""
 
 _MAX_TEXT_CHARACTERS: Final = 100_000
 _MAX_RECORD_BYTES: Final = 1_000_000

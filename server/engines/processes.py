@@ -136,7 +136,7 @@ class ProcessEngine:
                     worker.process.terminate()
             deadline = time.monotonic() + _GOODBYE_SECONDS
             for worker in self._workers.values():
-                worker.process.join(max(0.0, deadline - time.monotonic()))
+                _wait_for_end(worker, deadline)
                 self._let_go(worker)
             self._workers.clear()
             for relay in self._closing_relays:
@@ -206,6 +206,14 @@ class ProcessEngine:
         worker.channel.close()
         worker.relay.close()
         self._closing_relays.append(worker.relay)
+
+
+def _wait_for_end(worker: _WorkerProcess, deadline: float) -> None:
+    """Waits for a worker's end until the deadline, taking its log in: a full log pipe would hold it up."""
+    while worker.process.is_alive() and (seconds := deadline - time.monotonic()) > 0:
+        log = [] if worker.relay.connection is None else [worker.relay.connection]
+        wait([worker.process.sentinel, *log], seconds)
+        worker.relay.drain()
 
 
 def _exit_in_words(exit_code: int | None) -> str:

@@ -230,3 +230,21 @@ def test_an_empty_client_is_named_and_left_out() -> None:
     (failure,) = history.rounds[0].failures
     assert failure.client_id == "bob"
     assert "no examples" in failure.reason
+
+
+def test_an_experiment_put_together_in_python_is_checked_like_a_file() -> None:
+    experiment = msgspec.structs.replace(load_config("spam", SMALL), rounds=0)
+    with pytest.raises(ConfigError, match="rounds = 0"):
+        simulate(experiment)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ('{kind="nan", client="bobb", round=1}', "did you mean bob"),
+        ('{kind="nan", client="bob", round=3}', "round = 3 never comes: rounds = 2"),
+    ],
+)
+def test_a_fault_that_would_never_happen_is_refused(fault: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        simulate(load_config("spam", [*SMALL, "engine.kind=inline", f"faults.events=[{fault}]"]))

@@ -106,7 +106,8 @@ def terms(delta: npt.ArrayLike = (1.0, 0, 0), weight: float = 1.0) -> dict[str, 
 
 
 def mean_of(*client_ids: str) -> npt.NDArray[np.float64]:
-    return START + np.sum([DELTAS[client_id] for client_id in client_ids], axis=0) / len(client_ids)
+    mean: npt.NDArray[np.float64] = np.mean([DELTAS[client_id] for client_id in client_ids], axis=0)
+    return START + mean
 
 
 def spoilt(frame: bytes) -> bytes:
@@ -226,14 +227,14 @@ def test_a_worker_that_sends_nonsense_before_it_is_ready_is_replaced_but_not_for
     scene.started()
     assert scene.engine.num_started == 3
     scene = Scene(num_workers=1)
-    scene.greetings = dict.fromkeys(range(1, 90), [b"nonsense", b"more"])
-    with pytest.raises(EngineError, match="3 workers in a row were lost before they were ready.*cannot be read"):
+    scene.greetings = {worker_id: [b"nonsense", b"more"] for worker_id in range(1, 90)}
+    with pytest.raises(EngineError, match=r"3 workers in a row were lost before they were ready.*cannot be read"):
         scene.coordinator.start()
 
 
 def test_ready_behind_nonsense_makes_no_worker_ready() -> None:
     scene = Scene(num_workers=1)
-    scene.greetings = dict.fromkeys(range(1, 90), [b"nonsense", scene.ready()])
+    scene.greetings = {worker_id: [b"nonsense", scene.ready()] for worker_id in range(1, 90)}
     with pytest.raises(EngineError, match="3 workers in a row"):
         scene.coordinator.start()
     assert scene.engine.num_started <= 4
@@ -328,16 +329,16 @@ def test_a_worker_with_other_data_ends_the_run() -> None:
 
 def test_three_workers_lost_in_a_row_before_they_are_ready_end_the_run() -> None:
     scene = Scene(num_workers=1)
-    scene.greetings = dict.fromkeys(range(1, 90), [Dies("it ended by itself with exit code 1")])
+    scene.greetings = {worker_id: [Dies("it ended by itself with exit code 1")] for worker_id in range(1, 90)}
     with pytest.raises(
-        EngineError, match="3 workers in a row were lost .* the last: it ended by itself with exit code 1"
+        EngineError, match=r"3 workers in a row were lost .* the last: it ended by itself with exit code 1"
     ):
         scene.coordinator.start()
 
 
 def test_a_worker_that_gets_ready_starts_the_count_anew() -> None:
     scene = Scene(num_workers=1)
-    scene.greetings = dict.fromkeys((1, 2, 4, 5), [Dies()])
+    scene.greetings = {worker_id: [Dies()] for worker_id in (1, 2, 4, 5)}
     scene.started()
     scene.lines["ann"] = Dies()  # ends worker 3; 4 and 5 are lost early, 6 is ready
     record = scene.coordinator.run_round(1)
@@ -428,7 +429,7 @@ def test_without_a_deadline_nothing_but_events_ends_the_wait() -> None:
 def test_answers_of_a_former_round_are_counted_and_dropped(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(engine=SOON).started()
     scene.lines["ben"] = []
-    scene.engine.after_replace = dict.fromkeys((1, 2, 3), [result("ben", round_index=1)])
+    scene.engine.after_replace = {worker_id: [result("ben", round_index=1)] for worker_id in (1, 2, 3)}
     scene.coordinator.run_round(1)
     before = scene.vector.copy()
     scene.lines = {name: [] for name in SIZES}
@@ -468,7 +469,9 @@ def test_bytes_are_those_of_the_frames_and_of_a_vector_for_each_client() -> None
         assert record.bytes_up == scene.engine.bytes_up - up
         assert record.bytes_down == scene.engine.bytes_down - down + len(SIZES) * START.nbytes
         up, down = scene.engine.bytes_up, scene.engine.bytes_down
-    assert record.bytes_up == sum(len(result(client_id, 2)) for client_id in SIZES)
+    assert scene.engine.bytes_up == sum(
+        [3 * len(scene.ready()), *(len(result(client_id, index)) for client_id in SIZES for index in (1, 2))]
+    )
 
 
 def test_the_cohort_is_sampled_from_seed_and_round() -> None:

@@ -54,8 +54,8 @@ def _shares_of(names: list[str]) -> st.SearchStrategy[PartitionConfig]:
 
 
 @st.composite
-def engines_and_faults(draw: st.DrawFn) -> tuple[EngineConfig, FaultsConfig]:
-    """Draws an engine with faults that it can take."""
+def engines_and_faults(draw: st.DrawFn, num_rounds: int) -> tuple[EngineConfig, FaultsConfig]:
+    """Draws an engine with faults that it can take, in the rounds that there are."""
     seconds = st.floats(0, MILLION, exclude_min=True)
     engine = EngineConfig(
         draw(st.sampled_from(["processes", "inline"])),
@@ -69,14 +69,15 @@ def engines_and_faults(draw: st.DrawFn) -> tuple[EngineConfig, FaultsConfig]:
     events = []
     for kind in draw(st.lists(st.sampled_from(kinds), max_size=3)):
         moment = draw(moments) if kind == "kill" else "before_training"
-        events.append(draw(st.builds(FaultConfig, st.just(kind), NAMES, COUNTS, st.just(moment))))
+        events.append(draw(st.builds(FaultConfig, st.just(kind), NAMES, st.integers(1, num_rounds), st.just(moment))))
     return engine, FaultsConfig(tuple(events))
 
 
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
     """Draws complete experiments, their values spread over all that is allowed."""
-    engine, faults = draw(engines_and_faults())
+    num_rounds = draw(COUNTS)
+    engine, faults = draw(engines_and_faults(num_rounds))
     partition = draw(partitions())
     cohort_size = draw(st.none() | COUNTS)
     clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
@@ -95,7 +96,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
             examples=draw(st.integers(10, MILLION)),
         ),
         training=draw(training_configs()),
-        rounds=draw(COUNTS),
+        rounds=num_rounds,
         seed=draw(st.integers(0, 2**63 - 1)),
         cohort_size=cohort_size,
         dtype=draw(st.sampled_from(["float32", "float64"])),

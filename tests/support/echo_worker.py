@@ -9,20 +9,21 @@ from multiprocessing.connection import Connection
 
 from fedgdl.runtime import LogEnd
 from fedgdl.wire import ChannelClosed, PipeChannel, Shutdown, encode
+from server.engines import Engine, EngineEvent, FrameArrived
 
 READY = b"ready"
 SHUTDOWN = encode(Shutdown())
 
 
 class EchoWorker:
-    """Its commands are words separated by spaces: `echo a b`, `long 1000`, `kill`, `exit 3`, `stall`, `deaf`."""
+    """Its commands are words: `echo a b`, `echo-kill a b`, `long 1000`, `exit 3`, `stall`, `variable HOME`, `deaf`."""
 
     def ready(self) -> bytes:
         """Returns its first frame."""
         return READY
 
     def handle(self, frame: bytes) -> Iterator[bytes]:
-        """Yields the words after `echo`, or as many bytes as the number after `long` says; or ends as told to."""
+        """Yields the words after `echo`, as many bytes as the number after `long` says, or what else was asked for."""
         command, *words = frame.split(b" ")
         match command:
             case b"echo":
@@ -36,6 +37,8 @@ class EchoWorker:
                 sys.exit(int(words[0]))
             case b"stall":
                 threading.Event().wait()
+            case b"variable":
+                yield os.environ.get(words[0].decode(), "").encode()
             case b"deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 yield b"deaf"
@@ -67,3 +70,20 @@ def die_in_the_middle_of_a_frame(connection: "Connection[bytes, bytes]", _log_en
     PipeChannel(connection, 1_000).send(READY)
     os.write(connection.fileno(), (100).to_bytes(4, "big") + b"half")  # the length that `recv_bytes` reads first
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def collect(engine: Engine, count: int) -> list[EngineEvent]:
+    """Polls an engine until exactly so many events have come."""
+    events: list[EngineEvent] = []
+    while len(events) < count:
+        events += engine.poll(60)
+    assert len(events) == count, events
+    return events
+
+
+def start(engine: Engine, max_frame_bytes: int) -> list[int]:
+    """Starts an engine and returns its workers' ids, once all are ready."""
+    engine.start(max_frame_bytes)
+    events = collect(engine, engine.num_workers)
+    assert [event.frame for event in events if isinstance(event, FrameArrived)] == [READY] * engine.num_workers
+    return sorted(event.worker_id for event in events)

@@ -1,6 +1,6 @@
 """A tiny federation in memory, to be put together as a test needs it: points on a line, a linear model, a task."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from clients.worker import Worker
 from fedgdl.autograd import Parameter, Tensor, squared_error
 from fedgdl.config import DataConfig, EngineConfig, Experiment, TrainingConfig
-from fedgdl.errors import DataError
+from fedgdl.errors import DataError, DataMissing
 from fedgdl.federated import make_strategy
 from fedgdl.nn import Module
 from fedgdl.parameters import Layout, Parameters
@@ -19,7 +19,7 @@ from fedgdl.runtime import ParameterSlots
 from fedgdl.seeding import stream
 from fedgdl.wire import Codec, ParametersReference, ToCoordinator, TrainResult, TrainTask, encode
 from server.aggregation import make_aggregation, read_plain_update
-from server.coordinator import Coordinator, Federation
+from server.coordinator import Federation
 from server.engines import Engine
 from server.recorder import Recorder
 
@@ -124,6 +124,15 @@ class RaisingTask(LineTask):
         return super().loss(prediction, batch)
 
 
+class NoDataTask(LineTask):
+    """Has data nowhere."""
+
+    def load_data(self, experiment: Experiment) -> PointsData:
+        """Raises."""
+        message = "these points are not on this machine \udcff"  # a character that UTF-8 cannot express
+        raise DataMissing(message)
+
+
 def make_points(num_points: int, rng: np.random.Generator) -> Points:
     """Returns points near the line 2 x - y + 1."""
     inputs = rng.normal(size=(num_points, 2))
@@ -169,13 +178,6 @@ def make_federation(
         engine=engine,
         recorder=recorder if recorder is not None else Recorder(),
     )
-
-
-def make_coordinator(
-    make_engine: Callable[[Experiment, LineTask], Engine], experiment: Experiment, task: LineTask
-) -> Coordinator:
-    """Returns a coordinator with an engine made for it."""
-    return Coordinator(make_federation(make_engine(experiment, task), experiment, task))
 
 
 def make_slots(layout: Layout) -> ParameterSlots:

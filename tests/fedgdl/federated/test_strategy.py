@@ -32,7 +32,8 @@ def test_the_step_is_the_weighted_mean_of_the_clients_models(sizes: list[int], n
     server = np.random.default_rng(seed + 1).normal(size=num_parameters)
     updates = updates_of(sizes, num_parameters, seed)
     models = [server + update.delta for update in updates]
-    for weighting, weights in (("num_examples", sizes), ("equal", [1] * len(sizes))):
+    for weighting in WEIGHTINGS:
+        weights = sizes if weighting == "num_examples" else [1] * len(sizes)
         strategy = make_strategy(StrategyConfig(weighting=weighting))
         assert isinstance(strategy, FedAvg)
         expected = sum(weight * model for weight, model in zip(weights, models, strict=True)) / sum(weights)

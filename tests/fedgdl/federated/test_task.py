@@ -46,7 +46,7 @@ def test_what_cannot_be_a_task_is_a_config_error(name: str, what: str) -> None:
 def test_a_module_that_cannot_import_what_it_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "needy_task_module.py").write_text("import no_such_package")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError, match="needy_task_module:Task.*no_such_package"):
+    with pytest.raises(ConfigError, match=r"needy_task_module:Task.*no_such_package"):
         find_task("needy_task_module:Task")
     assert "needy_task_module" not in sys.modules
 

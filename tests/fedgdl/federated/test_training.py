@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,9 @@ def test_one_epoch_of_one_whole_batch_is_one_gradient_step() -> None:
 @pytest.mark.parametrize("loss_reduction", ["sum", "mean"])
 @pytest.mark.parametrize("drop_last", [False, True], ids=["ragged last batch", "last batch dropped"])
 @pytest.mark.parametrize(("epochs", "batch_size"), [(1, 4), (3, 4), (2, 1), (5, 11)])
-def test_training_is_the_slow_loop(epochs: int, batch_size: int, drop_last: bool, loss_reduction: str) -> None:
+def test_training_is_the_slow_loop(
+    epochs: int, batch_size: int, drop_last: bool, loss_reduction: Literal["sum", "mean"]
+) -> None:
     plan = TrainingConfig(0.02, epochs, batch_size, loss_reduction, shuffle=False, drop_last=drop_last)
     expected = trained_by_hand(POINTS, START, plan, epochs_in_file_order(plan))
     np.testing.assert_allclose(START + train(plan).delta, expected, rtol=1e-12)

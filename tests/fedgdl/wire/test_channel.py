@@ -24,7 +24,7 @@ def pipe_pair(max_bytes: int) -> tuple[PipeChannel, PipeChannel]:
 @pytest.mark.parametrize("make_pair", [MemoryChannel.pair, pipe_pair])
 class TestChannel:
     @pytest.fixture
-    def pair(self, make_pair: Any) -> Iterator[tuple[Channel, Channel]]:  # noqa: ANN401 (a function and a method)
+    def pair(self, make_pair: Any) -> Iterator[tuple[Channel, Channel]]:
         here, there = make_pair(MAX_BYTES)
         yield here, there
         here.close()
@@ -49,7 +49,7 @@ class TestChannel:
         assert there.receive() == frame
         sender.join()
 
-    def test_the_longest_frame_passes_and_a_longer_one_does_not(self, make_pair: Any) -> None:  # noqa: ANN401
+    def test_the_longest_frame_passes_and_a_longer_one_does_not(self, make_pair: Any) -> None:
         here, there = make_pair(100)
         here.send(bytes(100))
         here.send(bytes(101))
@@ -145,7 +145,7 @@ def test_the_other_end_dies_in_the_middle_of_a_large_frame() -> None:
     channel = PipeChannel(here, MAX_BYTES)
     sender = threading.Thread(target=_send_half, args=(there,))
     sender.start()
-    with pytest.raises(ChannelClosed, match="broke|gone"):
+    with pytest.raises(ChannelClosed, match=r"broke|gone"):
         channel.receive()
     sender.join()
     channel.close()

@@ -4,12 +4,13 @@ Imported only where a picture is wanted, since matplotlib takes most of a second
 """
 
 import io
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from experiments.run_history import RunHistory
+if TYPE_CHECKING:
+    from experiments.run_history import RunHistory
 
 __all__ = ["Curves", "draw_curves"]
 
@@ -27,7 +28,7 @@ class Curves(Figure):
         return picture.getvalue()
 
 
-def draw_curves(history: RunHistory) -> Curves:
+def draw_curves(history: "RunHistory") -> Curves:
     """Returns a figure: left the loss, right the accuracy, on the test set and in the clients' training.
 
     Says so in its title when the data was synthetic.
@@ -58,6 +59,6 @@ def draw_curves(history: RunHistory) -> Curves:
     return figure
 
 
-def _clients_to_draw(history: RunHistory) -> list[str]:
+def _clients_to_draw(history: "RunHistory") -> list[str]:
     ids = sorted({client.client_id for record in history.rounds for client in record.clients})
     return ids if len(ids) <= _MAX_CLIENT_LINES else []

@@ -56,6 +56,7 @@ def test_a_death_costs_what_the_worker_still_held_and_nothing_else() -> None:
     assert state.failures == {second: Failure("its worker was lost: killed")}
     assert state.payloads == {first: b""}
     assert not state.is_over
+    assert state.busy_workers == frozenset()
     assert state.assign([2]) == [Assignment(2, cohort[2:4])]  # 6 wait: ceil(6 / (4 * 1))
 
 

@@ -71,6 +71,7 @@ def outputs(notebook: dict[str, Any]) -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom_in_both_engines(notebook: dict[str, Any]) -> None:
     text = outputs(notebook)
     assert "round 4: accuracy" in text
@@ -78,6 +79,7 @@ def test_the_notebook_runs_from_top_to_bottom_in_both_engines(notebook: dict[str
     assert "same bits: True" in text
 
 
+@pytest.mark.slow
 def test_the_notebook_shows_its_plot(notebook: dict[str, Any]) -> None:
     kinds = {
         kind for cell in notebook["cells"] for output in cell.get("outputs", ()) for kind in output.get("data", ())

@@ -180,6 +180,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_killed_at_random_moments_cost_their_clients_and_nothing_else(tmp_path: Path) -> None:
     """In every second round, when a random number of clients has answered, a random worker is killed.
 

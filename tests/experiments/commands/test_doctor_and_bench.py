@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from program import fedgdl, fedgdl_json
 
 
@@ -34,13 +35,23 @@ def test_the_spam_benchmark_gives_ratios_with_their_circumstances(tmp_path: Path
     assert {"machine", "versions", "blas", "repeats"} <= document.keys()
 
 
+@pytest.mark.slow
 def test_the_start_up_benchmark_measures_a_real_run(tmp_path: Path) -> None:
     document = fedgdl_json("bench", "start-up", "--repeats", "1", cwd=tmp_path)
     assert document["experiment"] == "spam"
     assert 0 < document["start_up_seconds"] < 60
     assert 0 < document["rounds_seconds"] < 60
     assert document["num_rounds"] == 5
+    assert document["added_worker_mb"] > 1
     assert document["worker_unshared_mb"] > 1
+
+
+@pytest.mark.slow
+def test_a_further_worker_costs_less_than_60_mb_on_the_book_s_data(tmp_path: Path, real_data: Path) -> None:
+    """Most of it is Python and NumPy; the data file is mapped, so workers share it."""
+    document = fedgdl_json("bench", "start-up", "--repeats", "1", cwd=tmp_path, data=real_data)
+    assert document["experiment"] == "spam-book"
+    assert document["added_worker_mb"] < 60
 
 
 def test_the_list_of_benchmarks(tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ class RunHistory:
     first_task_time: float | None = None
 
     def add_round(self, record: RoundRecord, model: Parameters) -> None:
-        """Adds a finished round together with a copy of its model, so that the two always belong together."""
-        self.model, self.rounds = model.copy(), [*self.rounds, record]
+        """Adds a finished round together with its model, which is copied."""
+        self.model.load(model.vector)
+        self.rounds.append(record)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the run as JSON-ready values."""

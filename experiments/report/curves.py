@@ -18,6 +18,10 @@ _MAX_CLIENT_LINES: Final = 8
 """With more clients than this, only the test curves are drawn."""
 
 
+_MAX_MARKED_ROUNDS: Final = 60
+"""With more rounds than this, the lines have no dots."""
+
+
 class Curves(Figure):
     """A matplotlib figure that a notebook shows, whatever backend is set there."""
 
@@ -36,8 +40,10 @@ def draw_curves(history: "RunHistory") -> Curves:
     figure = Curves(figsize=(9, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     rounds = [record.round_index for record in history.rounds]
-    loss_axes.plot(rounds, [record.loss for record in history.rounds], "o-", color="black", label="test")
-    accuracy_axes.plot(rounds, [record.accuracy for record in history.rounds], "o-", color="black", label="test")
+    is_short = len(rounds) <= _MAX_MARKED_ROUNDS
+    test_style = {"marker": "o" if is_short else "", "color": "black", "label": "test"}
+    loss_axes.plot(rounds, [record.loss for record in history.rounds], **test_style)
+    accuracy_axes.plot(rounds, [record.accuracy for record in history.rounds], **test_style)
     for client_id in _clients_to_draw(history):
         points = [
             (record.round_index, client.train_loss, client.train_accuracy)
@@ -45,7 +51,7 @@ def draw_curves(history: "RunHistory") -> Curves:
             for client in record.clients
             if client.client_id == client_id and client.status == "done"
         ]
-        style = {"linewidth": 1, "marker": ".", "alpha": 0.7, "label": client_id}
+        style = {"linewidth": 1, "marker": "." if is_short else "", "alpha": 0.7, "label": client_id}
         loss_axes.plot([point[0] for point in points], [point[1] for point in points], **style)
         accuracy_axes.plot([point[0] for point in points], [point[2] for point in points], **style)
     loss_axes.set(xlabel="round", ylabel="mean loss", ylim=(0, None))

@@ -3,6 +3,7 @@
 Started by `server.engines.processes`, which is handed `main` by `experiments.simulation`.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
 from fedgdl.config import Experiment
+from fedgdl.errors import ConfigError
 from fedgdl.federated import Task, find_task
 from fedgdl.runtime import LogEnd, SharedParameters, ignore_interrupts, send_logs_to
 from fedgdl.wire import ChannelClosed, PipeChannel, WorkerFailed, encode
@@ -53,28 +55,35 @@ def main(connection: "Connection[bytes, bytes]", log_end: LogEnd, setup: WorkerS
     send_logs_to(log_end, setup.log_level)
     channel = PipeChannel(connection, MAX_TASK_FRAME_BYTES)
     try:
-        worker = Worker(setup.experiment, _load_task(setup))
-        memory = SharedParameters(worker.layout, setup.memory_name)
-    except Exception as error:  # whatever keeps a worker from starting, the coordinator must hear of it
-        logger.exception("this worker cannot start")
-        channel.send(encode(WorkerFailed(error_in_words(error))))
-        return
-    with memory:
+        _serve(channel, setup)
+    except ChannelClosed:
+        logger.debug("the coordinator is gone")
+    except Exception as error:  # whatever keeps a worker from its work, the coordinator must hear of it
+        logger.exception("this worker gives up")
+        with contextlib.suppress(ChannelClosed):
+            channel.send(encode(WorkerFailed(error_in_words(error))))
+
+
+def _serve(channel: PipeChannel, setup: WorkerSetup) -> None:
+    """Loads everything, says so, and answers tasks until it is shut down."""
+    worker = Worker(setup.experiment, _load_task(setup))
+    with SharedParameters(worker.layout, setup.memory_name) as memory:
         worker.attach(memory.slots)
         logger.info("loaded %s with %d parameters", setup.experiment.task, worker.layout.size)
-        try:
-            channel.send(worker.ready())
-            while not worker.is_shut_down:
-                for frame in worker.handle(channel.receive()):
-                    channel.send(frame)
-        except ChannelClosed:
-            logger.debug("the coordinator is gone")
+        channel.send(worker.ready())
+        while not worker.is_shut_down:
+            for frame in worker.handle(channel.receive()):
+                channel.send(frame)
 
 
 def _load_task(setup: WorkerSetup) -> Task[Any]:
     if setup.pickled_task is None:
         return find_task(setup.experiment.task)
-    task: Task[Any] = pickle.loads(setup.pickled_task)  # noqa: S301 (written by the coordinator of the same user)
+    try:
+        task: Task[Any] = pickle.loads(setup.pickled_task)  # noqa: S301 (written by the coordinator of the same user)
+    except (ImportError, AttributeError) as error:
+        message = f"the task cannot be loaded in a worker process: {error}; is its module on the path there, too?"
+        raise ConfigError(message) from error
     return task
 
 

@@ -203,7 +203,7 @@ class Coordinator:
             case WorkerReady():
                 self._welcome(event.worker_id, message)
             case WorkerFailed():
-                problem = f"a worker cannot start: {message.reason}"
+                problem = f"a worker gave up: {message.reason}"
                 raise EngineError(problem)
             case TrainResult():
                 self._federation.recorder.payload_arrived(message.round_index, message.client_id, message.payload)

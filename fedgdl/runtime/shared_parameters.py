@@ -20,6 +20,8 @@ Example:
 
 import contextlib
 import hashlib
+import os
+import secrets
 import struct
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
@@ -139,8 +141,9 @@ class SharedParameters:
 
     def __init__(self, layout: Layout, name: str | None = None) -> None:
         self._is_owner = name is None
+        own_name = f"fedgdl_{os.getpid()}_{secrets.token_hex(4)}"  # whose block it is shows in its name
         try:
-            self._memory = SharedMemory(name, create=self._is_owner, size=ParameterSlots.nbytes(layout))
+            self._memory = SharedMemory(name or own_name, create=self._is_owner, size=ParameterSlots.nbytes(layout))
         except OSError as error:
             what = "created" if self._is_owner else f"opened under the name {name}"
             message = f"no shared memory of {ParameterSlots.nbytes(layout):,} bytes could be {what}: {error}"

@@ -82,7 +82,7 @@ class WorkerReady(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class WorkerFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Worker to coordinator: this worker cannot load its task, data or model, and ends."""
+    """Worker to coordinator: this worker cannot load its task, data or model, or read the parameters, and ends."""
 
     reason: Reason
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,18 @@ def test_workers_die_with_their_coordinator_idle_or_in_the_middle_of_training(wh
     """Every descendant inherits the program's standard output: its end is the end of the last of them."""
     program = [sys.executable, str(SUPPORT / "parent_program.py")]
     environment = os.environ | {"ENDLESS": what_it_does}
-    parent = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert parent.stdout is not None
     with parent, parent.stdout as output:
-        block = output.readline().strip()
-        assert output.readline() == "trains\n"
-        assert Path("/dev/shm", block).exists() or not Path("/dev/shm").is_dir()  # noqa: S108 (read, not written)
-        os.kill(parent.pid, signal.SIGKILL)
-        assert read_to_end(output, seconds=5) == ""
+        try:
+            block = output.readline().strip()
+            assert output.readline() == "trains\n"
+            assert Path("/dev/shm", block).exists() or not Path("/dev/shm").is_dir()  # noqa: S108 (read, not written)
+            os.kill(parent.pid, signal.SIGKILL)
+            assert read_to_end(output, seconds=5) == ""
+        finally:
+            with suppress(ProcessLookupError):  # there is nobody left, unless the test has failed
+                os.killpg(parent.pid, signal.SIGKILL)
     assert not Path("/dev/shm", block).exists()  # noqa: S108
 
 

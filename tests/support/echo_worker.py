@@ -1,5 +1,6 @@
 """A worker that knows nothing of learning: it does what a frame says, inline or as the program of a process."""
 
+import logging
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from fedgdl.runtime import LogEnd
+from fedgdl.runtime import LogEnd, send_logs_to
 from fedgdl.wire import ChannelClosed, PipeChannel, Shutdown, encode
 from server.engines import Engine, EngineEvent, FrameArrived
 
@@ -56,6 +57,15 @@ def main(connection: "Connection[bytes, bytes]", _log_end: LogEnd, setup: object
                 channel.send(answer)
     except ChannelClosed:
         pass
+
+
+def log_farewell(connection: "Connection[bytes, bytes]", log_end: LogEnd, _setup: object) -> None:
+    """Runs a worker that does nothing, and logs a word when it is told to end."""
+    send_logs_to(log_end, logging.INFO)
+    channel = PipeChannel(connection, 1_000)
+    channel.send(READY)
+    channel.receive()
+    logging.getLogger("echo_worker").info("farewell")
 
 
 def close_pipe_and_live_on(connection: "Connection[bytes, bytes]", _log_end: LogEnd, _setup: object) -> None:

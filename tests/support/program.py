@@ -8,6 +8,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "fedgdl")
 
 
@@ -57,7 +59,17 @@ def environment_with(data: Path | None, **more: str) -> dict[str, str]:
     return environment | more
 
 
-def shared_blocks() -> set[str]:
-    """Returns the names of the shared-memory blocks of this machine, where they can be seen."""
+def orphaned_blocks() -> set[str]:
+    """Returns the names of our shared-memory blocks whose coordinator is no longer alive."""
+    return {name for name in _blocks() if not psutil.pid_exists(int(name.split("_")[1]))}
+
+
+def blocks_of(process_id: int) -> set[str]:
+    """Returns the names of a coordinator's shared-memory blocks."""
+    return {name for name in _blocks() if name.startswith(f"fedgdl_{process_id}_")}
+
+
+def _blocks() -> set[str]:
+    """Returns the names of our shared-memory blocks, where the system shows them as files."""
     folder = Path("/dev/shm")  # noqa: S108 (no file is made there)
-    return {entry.name for entry in folder.iterdir() if entry.name.startswith("psm_")} if folder.is_dir() else set()
+    return {entry.name for entry in folder.glob("fedgdl_*_*")} if folder.is_dir() else set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from program import fedgdl, fedgdl_json, run_script, shared_blocks
+from program import blocks_of, fedgdl, fedgdl_json, orphaned_blocks, run_script
 
 SYNTHETIC = ["--set", "data.source=synthetic-mail", "--set", "data.examples=1000"]
 
@@ -98,12 +98,11 @@ def test_a_fault_is_told_by_client_name_to_the_person_who_watches(tmp_path: Path
 
 
 def test_nothing_is_left_after_a_run_with_killed_workers(tmp_path: Path) -> None:
-    before = shared_blocks()
     finished = fedgdl(
         "run", "spam", *SYNTHETIC, "--set", 'faults.events=[{kind="kill", client="sue", round=1}]', cwd=tmp_path
     )
     assert finished.returncode == 0
-    assert shared_blocks() <= before
+    assert not orphaned_blocks()
     assert "resource_tracker" not in finished.stderr
 
 
@@ -122,7 +121,6 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("is_stalled", [False, True], ids=["between tasks", "in the middle of training"])
 def test_a_killed_coordinator_leaves_no_process_and_no_shared_memory(tmp_path: Path, is_stalled: bool) -> None:
-    before = shared_blocks()
     stall = 'faults.events=[{kind="stall", client="bob", round=2}]'
     overrides = ["data.source=synthetic-mail", "data.examples=1000", "rounds=1000000"]
     if is_stalled:
@@ -132,12 +130,12 @@ def test_a_killed_coordinator_leaves_no_process_and_no_shared_memory(tmp_path: P
     workers = [psutil.Process(int(pid)) for pid in coordinator.stdout.readline().split()]
     assert len(workers) == 3
     family = [*psutil.Process(coordinator.pid).children(recursive=True)]
-    assert shared_blocks() - before
+    assert blocks_of(coordinator.pid)
     os.kill(coordinator.pid, signal.SIGKILL)
     coordinator.wait()
     _, alive = psutil.wait_procs([*workers, *family], timeout=5)
     assert not alive
-    assert shared_blocks() <= before
+    assert not orphaned_blocks()
     coordinator.communicate()
 
 
@@ -186,7 +184,6 @@ def test_workers_killed_at_random_moments_cost_their_clients_and_nothing_else(tm
 
     Each task holds at most ceil(24 / (4 * 3)) = 2 clients, so each kill costs at most two updates.
     """
-    before = shared_blocks()
     output, errors = run_script(ASSASSIN, tmp_path).communicate(timeout=110)
     result = json.loads(output)
     assert result["num_kills"] == 10
@@ -196,4 +193,4 @@ def test_workers_killed_at_random_moments_cost_their_clients_and_nothing_else(tm
     assert all("killed by SIGKILL" in client["reason"] for client in failed)
     assert all(len(record["clients"]) == 24 for record in result["rounds"])
     assert "Traceback" not in errors
-    assert shared_blocks() <= before
+    assert not orphaned_blocks()

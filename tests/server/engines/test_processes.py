@@ -1,6 +1,7 @@
 """What only worker processes do: die, hang, send half a frame, and leave nothing behind."""
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -171,6 +172,17 @@ def test_closing_ends_every_worker_whatever_it_does(
     assert not [child for child in multiprocessing.active_children() if child.pid == process_id]
 
 
+def test_the_last_words_of_a_worker_that_is_asked_to_end_are_logged(
+    start_one: StartOne, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = start_one(echo_worker.log_farewell)
+    assert collect(engine, 1) == [FrameArrived(1, READY)]
+    with caplog.at_level(logging.INFO):
+        engine.close(is_calm=True)
+    assert ("echo_worker", logging.INFO, "farewell") in caplog.record_tuples
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see what is open")
 def test_nothing_stays_open_in_this_process() -> None:
     def run() -> int:
         engine = ProcessEngine(2, echo_worker.main, None)
@@ -180,7 +192,7 @@ def test_nothing_stays_open_in_this_process() -> None:
         engine.close(is_calm=True)
         del engine
         gc.collect()
-        return psutil.Process().num_fds()
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     run()  # the first process of all starts a helper of multiprocessing that stays
     assert run() == run()

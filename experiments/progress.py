@@ -1,4 +1,4 @@
-"""Progress bars on the standard error output, with rate and time left: of a run, and of preparing its data.
+"""Progress bars on the standard error output, with rate and time left: of a run, and of other long work.
 
 Example:
     >>> import rich.console
@@ -24,10 +24,10 @@ from rich.text import Text
 
 from experiments.callbacks import Callback
 from experiments.run_history import RunHistory
-from fedgdl.data.watching import watched_by
 from fedgdl.federated import RoundRecord
+from fedgdl.progress import watched_by
 
-__all__ = ["ProgressBar", "preparation_bar"]
+__all__ = ["ProgressBar", "work_bar"]
 
 
 class _Rate(ProgressColumn):
@@ -54,8 +54,8 @@ def _bars(console: Console) -> Progress:
 
 
 @contextmanager
-def preparation_bar(console: Console) -> Iterator[None]:
-    """Shows a bar whenever a data set has to be prepared within this context; not a terminal: shows nothing."""
+def work_bar(console: Console) -> Iterator[None]:
+    """Shows a bar for all watched work within this context, preparing data say; not a terminal: shows nothing."""
     progress, bars = _bars(console), dict[str, TaskID]()
 
     def show(what: str, done: int, total: int) -> None:

@@ -14,11 +14,13 @@ Example:
 
 import datetime as dt
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 
+import fedgdl
 from experiments.callbacks import Callback
 from experiments.run_history import RunHistory
 from fedgdl.config import to_toml
@@ -28,17 +30,22 @@ from fedgdl.parameters import save_parameters
 
 __all__ = ["RunFolder"]
 
+logger = logging.getLogger(__name__)
+
 _LOG_FORMAT = "%(asctime)s.%(msecs)03d %(processName)s[%(process)d] %(levelname)s %(name)s: %(message)s"
 
 
 class RunFolder(Callback):
     """Makes a run's folder when the run starts, and writes its files while it goes on.
 
+    A file that cannot be written (no room on the disk, say) does not end the run: the log and `problems` say so.
+
     Args:
         path: the folder, new or empty; left out: `runs/<name>-<time>`, never one that is there already.
 
     Attributes:
         path: the folder; none before a run has started without one.
+        problems: which files are missing or incomplete, and why, in words.
 
     Raises:
         ConfigError: the folder holds files already: a run never overwrites another.
@@ -49,45 +56,65 @@ class RunFolder(Callback):
             message = f"--out {path}: is there already and not an empty folder; a run never overwrites another"
             raise ConfigError(message)
         self.path = path
-        self._rounds: TextIO | None = None
+        self.problems: list[str] = []
         self._log: logging.Handler | None = None
 
     def run_started(self, history: RunHistory) -> None:
         """Makes the folder, writes the configuration and opens the log.
 
         Raises:
-            ConfigError: the folder cannot be made.
+            ConfigError: the folder cannot be made or written to, or another run has taken it meanwhile.
         """
         try:
-            if self.path is None:
-                self.path = _new_folder(history.experiment.name)
+            self.path = self.path or _new_folder(history.experiment.name)
             self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / "config.toml").open("x", encoding="utf-8") as file:  # whoever makes it has the folder
+                file.write(to_toml(history.experiment))
+            self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         except OSError as error:
-            message = f"the run's folder cannot be made: {error}; give another one with --out"
+            message = f"the run's folder cannot be made or written to: {error}; give another one with --out"
             raise ConfigError(message) from error
-        self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         self._log.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
         logging.getLogger().addHandler(self._log)
-        (self.path / "config.toml").write_text(to_toml(history.experiment), encoding="utf-8")
-        self._rounds = (self.path / "history.jsonl").open("w", encoding="utf-8")
+        logger.info("fedgdl %s runs %s on %s", fedgdl.__version__, history.experiment.name, history.data_description)
 
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
         """Adds the round to the history on disk."""
-        if self._rounds is not None:
-            self._rounds.write(msgspec.json.encode(record.to_dict()).decode() + "\n")
-            self._rounds.flush()
+        with (
+            self._keeping_on("history.jsonl") as folder,
+            (folder / "history.jsonl").open("a", encoding="utf-8") as file,
+        ):
+            file.write(msgspec.json.encode(record.to_dict()).decode() + "\n")
 
     def run_finished(self, history: RunHistory) -> None:
-        """Writes model, result and plot of the finished rounds, however the run ended; closes the files."""
-        if self.path is None or self._rounds is None or self._log is None:
+        """Writes model, result and plot of the finished rounds, however the run ended, and closes the log."""
+        if self._log is None:
             return
-        self._rounds.close()
-        (self.path / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(history.to_dict())))
+        with self._keeping_on("result.json") as folder:
+            result = msgspec.json.format(msgspec.json.encode(history.to_dict()))
+            (folder / "result.json").write_bytes(result + b"\n")
         if history.rounds:
-            save_parameters(history.model, self.path / "model.safetensors")
-            history.plot().savefig(self.path / "curves.png", dpi=150)
+            with self._keeping_on("model.safetensors") as folder:
+                save_parameters(history.model, folder / "model.safetensors")
+            with self._keeping_on("curves.png") as folder:
+                history.plot().savefig(folder / "curves.png", dpi=150)
+        logger.info("the run is over: %s, after %d of its rounds", history.status, len(history.rounds))
         logging.getLogger().removeHandler(self._log)
         self._log.close()
+
+    @contextmanager
+    def _keeping_on(self, file: str) -> Iterator[Path]:
+        """Yields the folder; an error of the system while a file is written is noted, once a file, not raised."""
+        if self.path is None:
+            message = "a run's folder is made by run_started"
+            raise RuntimeError(message)
+        try:
+            yield self.path
+        except OSError as error:
+            problem = f"{self.path / file} could not be written: {error.strerror or error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
+                logger.error("%s", problem)  # noqa: TRY400 (a full disk is no defect: no traceback)
 
 
 def _new_folder(name: str) -> Path:

@@ -33,7 +33,8 @@ class RunHistory:
         versions: of Python, fedgdl and the packages that results depend on.
         model: the parameters after the last finished round.
         rounds: the records of the finished rounds.
-        status: how far the run has come.
+        status: `"done"` when all rounds are over and at least one of them gave a new model; `"failed"` when
+            none did, or an error ended the run.
         first_task_time: `time.time()` when the first client was given to a worker that was ready.
     """
 

@@ -28,8 +28,8 @@ from fedgdl.parameters import Layout
 from fedgdl.runtime import (
     ParameterSlots,
     SharedParameters,
+    interrupted_once,
     interrupts_deferred,
-    terminate_as_interrupt,
     usable_cores,
 )
 from fedgdl.seeding import stream
@@ -105,7 +105,7 @@ def simulate(
     own_task = task
     task = own_task if own_task is not None else find_task(experiment.task)
     data = task.load_data(experiment)
-    _check_fault_clients(experiment, data.client_ids)
+    _check_population(experiment, data.client_ids)
     model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
     parameters = model.flatten()
     strategy = make_strategy(experiment.strategy)
@@ -117,7 +117,7 @@ def simulate(
         versions=versions(),
         model=parameters.copy(),
     )
-    with _engine(experiment, own_task, parameters.layout, len(data.client_ids)) as (engine, slots):
+    with interrupted_once(), _engine(experiment, own_task, parameters.layout, len(data.client_ids)) as (engine, slots):
         federation = Federation(
             experiment=experiment,
             task=task,
@@ -136,12 +136,15 @@ def simulate(
     return history
 
 
-def _check_fault_clients(experiment: Experiment, client_ids: Sequence[str]) -> None:
-    """Refuses a fault that would never happen because its client does not exist.
+def _check_population(experiment: Experiment, client_ids: Sequence[str]) -> None:
+    """Refuses a cohort larger than the population, and faults of clients that do not exist.
 
     Raises:
-        ConfigError: names the fault's client and the nearest one.
+        ConfigError: says how many clients there are, or which is nearest.
     """
+    if experiment.cohort_size is not None and experiment.cohort_size > len(client_ids):
+        message = f"cohort_size = {experiment.cohort_size}: there are only {len(client_ids)} clients"
+        raise ConfigError(message)
     for fault in experiment.faults.events:
         if fault.client not in client_ids:
             message = (
@@ -158,35 +161,35 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
         for callback in callbacks:
             callback.client_answered(history, round_index, client_id, has_update=has_update)
 
-    coordinator = Coordinator(federation, client_answered)
-    with terminate_as_interrupt():
-        try:
-            history.status = "running"
+    coordinator, is_calm = Coordinator(federation, client_answered), False
+    try:
+        history.status = "running"
+        for callback in callbacks:
+            callback.run_started(history)
+        coordinator.start()
+        for round_index in range(1, federation.experiment.rounds + 1):
+            cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
             for callback in callbacks:
-                callback.run_started(history)
-            coordinator.start()
-            for round_index in range(1, federation.experiment.rounds + 1):
-                cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
+                callback.round_started(history, round_index, cohort_size)
+            record = coordinator.run_round(round_index)
+            history.first_task_time = coordinator.first_task_time
+            with interrupts_deferred():  # a round is kept whole or not at all
+                history.add_round(record, federation.parameters)
                 for callback in callbacks:
-                    callback.round_started(history, round_index, cohort_size)
-                record = coordinator.run_round(round_index)
-                history.first_task_time = coordinator.first_task_time
-                with interrupts_deferred():  # a round is kept whole or not at all
-                    history.add_round(record, federation.parameters)
-                    for callback in callbacks:
-                        callback.round_finished(history, record)
-            history.status = "done"
-        except KeyboardInterrupt:
-            history.status = "interrupted"
-            raise
-        except BaseException:
-            history.status = "failed"
-            raise
-        finally:
-            federation.engine.close(is_calm=history.status == "done")
-            with interrupts_deferred():
-                for callback in callbacks:
-                    callback.run_finished(history)
+                    callback.round_finished(history, record)
+        is_calm = True
+    except KeyboardInterrupt:
+        history.status = "interrupted"
+        raise
+    finally:
+        with interrupts_deferred():
+            if history.status == "running":
+                has_model = any(record.status == "done" for record in history.rounds)
+                history.status = "done" if is_calm and has_model else "failed"
+            with contextlib.ExitStack() as endings:  # each one runs, whatever the others raise
+                for callback in reversed(callbacks):
+                    endings.callback(callback.run_finished, history)
+                federation.engine.close(is_calm=is_calm)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ from server.round_state import (
     ClientReportedFailure,
     Event,
     Failure,
+    NotDelivered,
     ResultArrived,
     RoundState,
     TimeRanOut,
@@ -176,16 +177,20 @@ class Coordinator:
                     state.round_index, reference, self._federation.experiment.training, assignment.client_ids
                 )
                 frame = encode(task)
-                recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
-                self.first_task_time = self.first_task_time or time.time()
-                self._federation.engine.send(assignment.worker_id, frame)
+                if self._federation.engine.send(assignment.worker_id, frame):
+                    recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
+                    self.first_task_time = self.first_task_time or time.time()
+                else:  # it died since it was last heard of; `poll` is about to say so
+                    self._retire(assignment.worker_id)
+                    state.handle(NotDelivered(assignment.worker_id))
             time_left = None if deadline is None else max(0.0, deadline - time.monotonic())
             for event in self._federation.engine.poll(time_left):
                 self._take(event)
             if deadline is not None and time.monotonic() >= deadline and not state.is_over:
-                for worker_id in sorted(state.busy_workers):
-                    self._dismiss(worker_id, "it did not answer before the round's deadline")
+                late = sorted(state.busy_workers)
                 self._pass(TimeRanOut())
+                for worker_id in late:
+                    self._dismiss(worker_id, "it did not answer before the round's deadline")
 
     def _take(self, event: EngineEvent) -> None:
         """Takes one event of the engine in."""
@@ -204,7 +209,9 @@ class Coordinator:
                 self._welcome(event.worker_id, message)
             case WorkerFailed():
                 problem = f"a worker gave up: {message.reason}"
-                raise EngineError(problem)
+                if not self._ready or self._state.round_index == 0:
+                    raise EngineError(problem)
+                logger.error("%s", problem)  # the engine is about to report its loss
             case TrainResult():
                 self._federation.recorder.payload_arrived(message.round_index, message.client_id, message.payload)
                 self._pass(ResultArrived(event.worker_id, message.round_index, message.client_id, message.payload))
@@ -229,12 +236,17 @@ class Coordinator:
         """Has a worker replaced; it gets no more tasks, and the engine will report it as lost."""
         if worker_id in self._dismissed:
             return
+        self._retire(worker_id)
+        self._federation.engine.replace(worker_id, reason)
+        self._pass(WorkerGone(worker_id, reason))  # at once: what it may have sent meanwhile does not count
+
+    def _retire(self, worker_id: int) -> None:
+        """Gives a worker no more tasks; its loss, when the engine reports it, is no news."""
         if worker_id in self._ready:
             self._ready.remove(worker_id)
         else:
             self._failed_starts += 1
         self._dismissed.add(worker_id)
-        self._federation.engine.replace(worker_id, reason)
 
     def _lose(self, event: WorkerLost) -> None:
         if event.worker_id in self._ready:

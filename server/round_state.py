@@ -25,6 +25,7 @@ __all__ = [
     "ClientReportedFailure",
     "Event",
     "Failure",
+    "NotDelivered",
     "ResultArrived",
     "RoundState",
     "TimeRanOut",
@@ -68,11 +69,18 @@ class WorkerGone:
 
 
 @dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """A worker was gone before it got its assignment: somebody else may still do it."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimeRanOut:
     """The round's deadline has passed."""
 
 
-Event: TypeAlias = ResultArrived | ClientReportedFailure | WorkerGone | TimeRanOut
+Event: TypeAlias = ResultArrived | ClientReportedFailure | WorkerGone | NotDelivered | TimeRanOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,8 @@ class RoundState:
             case WorkerGone():
                 for client_id in sorted(self._held.pop(event.worker_id, ())):
                     self.failures[client_id] = Failure(f"its worker was lost: {event.reason}")
+            case NotDelivered():
+                self._waiting.extend(sorted(self._held.pop(event.worker_id, ()), reverse=True))
             case TimeRanOut():
                 missing = [*self._waiting, *(client_id for clients in self._held.values() for client_id in clients)]
                 for client_id in sorted(missing):

@@ -36,6 +36,7 @@ from fedgdl.federated.spam_task import SpamTask
 from fedgdl.models import SpamModel
 from fedgdl.nn import Module
 from fedgdl.parameters import Layout
+from fedgdl.progress import watched
 from fedgdl.seeding import stream
 from server.aggregation import read_plain_update
 from server.recorder import Recorder
@@ -121,7 +122,7 @@ def attack_emails(
         faults=FaultsConfig(),
         engine=EngineConfig(kind="inline"),
     )
-    return [_attack(experiment, mail, email) for email in emails]
+    return [_attack(experiment, mail, email) for email in watched(emails, "attacking")]
 
 
 def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:

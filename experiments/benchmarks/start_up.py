@@ -23,6 +23,7 @@ from experiments.run_history import RunHistory
 from experiments.simulation import load_config, simulate
 from fedgdl.errors import DataMissing, RunFailed
 from fedgdl.federated import RoundRecord
+from fedgdl.progress import watched
 
 __all__ = ["StartUpReport", "run"]
 
@@ -94,8 +95,10 @@ def run(repeats: int) -> StartUpReport:
     """
     experiment, overrides = _choose()
     _measure_memory(experiment, overrides, 1)  # prepares the data, too
-    memory = {workers: _measure_memory(experiment, overrides, workers) for workers in (1, 3)}
-    measured = [_measure(experiment, overrides) for _ in range(repeats)]
+    memory = {
+        workers: _measure_memory(experiment, overrides, workers) for workers in watched((1, 3), "measuring memory")
+    }
+    measured = [_measure(experiment, overrides) for _ in watched(range(repeats), "runs")]
     return StartUpReport(
         experiment=experiment,
         repeats=repeats,

@@ -26,7 +26,7 @@ def _group() -> None:
 def words(
     *,
     text: Annotated[
-        str | None, typer.Option(help=f'Bob\'s e-mail, in your own words [default: "{_BOOK_EMAIL}"].')
+        str | None, typer.Option(help=f'Bob\'s e-mail, in your own words; "{_BOOK_EMAIL}" if left out.')
     ] = None,
     label: Annotated[Literal["ham", "spam"], typer.Option(help="The label that Bob gives it.")] = "ham",
     emails: Annotated[
@@ -44,7 +44,7 @@ def words(
     import numpy as np
 
     from experiments.attacks.words import Email, attack_emails, draw_emails
-    from experiments.progress import preparation_bar
+    from experiments.progress import work_bar
     from experiments.simulation import load_config
     from fedgdl.data import distinct_tokens, load_mail
 
@@ -52,7 +52,8 @@ def words(
         message = "--text and --emails exclude each other"
         raise typer.BadParameter(message)
     experiment = load_config(config, overrides or ())
-    with preparation_bar(error_console()):
+    console = error_console()
+    with work_bar(console):
         mail = load_mail(experiment.data, experiment.seed)
     unknown: list[str] = []
     if emails is None:
@@ -64,7 +65,8 @@ def words(
             raise typer.BadParameter(message, param_hint="--text")
     else:
         victims = draw_emails(mail, emails, experiment.seed)
-    findings = attack_emails(experiment, mail, victims, against)
+    with work_bar(console):
+        findings = attack_emails(experiment, mail, victims, against)
     is_shown = emails is None or mail.is_synthetic or reveal
     document = {
         "attack": "words",
@@ -103,7 +105,8 @@ def _label(label: int | None) -> str | None:
 
 def _print(document: dict[str, Any]) -> None:
     typer.echo(f"vocabulary: {document['data_description']}")
-    typer.echo(f"Bob trains on one e-mail ({document['against']}); the coordinator reads his update:")
+    once = "Bob trains on one e-mail" if len(document["emails"]) == 1 else "In each round Bob trains on one e-mail"
+    typer.echo(f"{once} ({document['against']}); the coordinator reads his update:")
     for email in document["emails"]:
         shown = " ".join(email["words_read"]) if "words_read" in email else "(words hidden; --reveal shows them)"
         typer.echo(

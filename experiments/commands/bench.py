@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from experiments.commands.output import JsonOption, print_json
+from experiments.commands.output import JsonOption, error_console, print_json
 
 __all__ = ["bench"]
 
@@ -32,10 +32,13 @@ def bench(
     if name is None or name not in _NAMES:
         message = f"expected one of: {', '.join(_NAMES)}"
         raise typer.BadParameter(message, param_hint="NAME")
-    if name == "spam":
-        _bench_spam(repeats or 300, as_json=as_json)
-    else:
-        _bench_start_up(repeats or 5, as_json=as_json)
+    from experiments.progress import work_bar
+
+    with work_bar(error_console()):
+        if name == "spam":
+            _bench_spam(repeats or 300, as_json=as_json)
+        else:
+            _bench_start_up(repeats or 5, as_json=as_json)
 
 
 def _bench_spam(repeats: int, *, as_json: bool) -> None:

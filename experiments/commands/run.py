@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from experiments.cli import INTERRUPTED
 from experiments.commands.output import JsonOption, SetOption, error_console, log_to, print_json
 
 if TYPE_CHECKING:
@@ -14,14 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_INTERRUPTED: Final = 130
-"""The exit code of a program that was ended by Ctrl-C, as shells count it: 128 + SIGINT."""
-
 _WIDTH_WITHOUT_CLIENTS: Final = 52
 _LOSS_WIDTH: Final = 6
 """Characters of the results' table: all its other columns, and one loss."""
 
 _MAX_FAILURES_SHOWN: Final = 10
+_MAX_ROUNDS_SHOWN: Final = 40
 
 
 def run(
@@ -35,7 +34,9 @@ def run(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="How many worker processes: engine.workers.")] = None,
     rounds: Annotated[int | None, typer.Option(help="How many rounds.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder [default: runs/NAME-TIME].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/NAME-TIME if left out.")
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,22 +49,20 @@ def run(
         raise typer.BadParameter(message, param_hint="NAME|FILE.toml")
     shortcuts = {"engine.kind": engine, "engine.workers": workers, "rounds": rounds}
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    history, folder = _simulate(experiment, [*(overrides or ()), *given], out)
-    if as_json:
-        print_json({**history.to_dict(), "folder": str(folder)})
-    else:
-        _print_summary(history, folder)
-    if history.status == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
-    if not any(record.status == "done" for record in history.rounds):
-        raise typer.Exit(1)
+    _simulate(experiment, [*(overrides or ()), *given], out, as_json=as_json)
 
 
-def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHistory, Path | None]":
+def _simulate(name: str, overrides: list[str], out: Path | None, *, as_json: bool) -> None:
+    """Runs an experiment and shows the rounds that were finished, however it ended.
+
+    Raises:
+        FedgdlError: the run could not be started, or not be brought to its end.
+    """
     from experiments.callbacks import Callback
-    from experiments.progress import ProgressBar, preparation_bar
+    from experiments.progress import ProgressBar, work_bar
     from experiments.run_folder import RunFolder
     from experiments.simulation import load_config, simulate
+    from fedgdl.errors import FedgdlError
 
     class Remember(Callback):
         history: "RunHistory | None" = None
@@ -75,13 +74,32 @@ def _simulate(name: str, overrides: list[str], out: Path | None) -> "tuple[RunHi
     config = load_config(name, overrides)
     folder, remember = RunFolder(out), Remember()
     log_to(console)
+    failure: FedgdlError | None = None
     try:
-        with preparation_bar(console):
-            return simulate(config, [remember, folder, ProgressBar(console)]), folder.path
+        with work_bar(console):
+            simulate(config, [folder, remember, ProgressBar(console)])
     except KeyboardInterrupt:
         if remember.history is None:
             raise
-        return remember.history, folder.path
+    except FedgdlError as error:
+        failure = error
+    if remember.history is not None and folder.path is not None:
+        _show(remember.history, folder.path, as_json=as_json)
+        for problem in folder.problems:
+            typer.secho(f"error: {problem}", fg="red", err=True)
+    if failure is not None:
+        raise failure
+    if remember.history is not None and remember.history.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    if folder.problems or (remember.history is not None and remember.history.status == "failed"):
+        raise typer.Exit(1)
+
+
+def _show(history: "RunHistory", folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**history.to_dict(), "folder": str(folder)})
+    else:
+        _print_summary(history, folder)
 
 
 def _list(*, as_json: bool) -> None:
@@ -96,23 +114,25 @@ def _list(*, as_json: bool) -> None:
         typer.echo(f"{name:14} {first_line}")
 
 
-def _print_summary(history: "RunHistory", folder: Path | None) -> None:
+def _print_summary(history: "RunHistory", folder: Path) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(f"{history.experiment.name}: {history.data_description}", highlight=False, soft_wrap=True)
+    console = Console(markup=False, highlight=False)
+    console.print(f"{history.experiment.name}: {history.data_description}", soft_wrap=True)
     if history.is_synthetic:
-        console.print("The e-mails are synthetic: these numbers say nothing about real mail.", style="yellow")
-    console.print(_table(history, console.width))
+        console.print("The data is synthetic: these numbers say nothing about real data.", style="yellow")
+    if history.rounds:
+        console.print(_table(history, console.width))
     failures = [(record.round_index, client) for record in history.rounds for client in record.failures]
     for round_index, client in failures[:_MAX_FAILURES_SHOWN]:
         text = f"round {round_index}: without {client.client_id}: {client.reason}"
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(text, style="yellow", soft_wrap=True)
     if len(failures) > _MAX_FAILURES_SHOWN:
         console.print(f"... and {len(failures) - _MAX_FAILURES_SHOWN} more missing updates; see history.jsonl")
     if history.status == "interrupted":
-        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow", highlight=False)
-    console.print(f"model {history.model.sha256()[:16]}  kept in {folder}", highlight=False, soft_wrap=True)
+        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow")
+    model = f"model {history.model.sha256()[:16]}  " if history.rounds else ""
+    console.print(f"{model}kept in {folder}", soft_wrap=True)
 
 
 def _table(history: "RunHistory", width: int) -> "Table":
@@ -129,7 +149,11 @@ def _table(history: "RunHistory", width: int) -> "Table":
     table = Table(box=box.SIMPLE_HEAD, caption=note)
     for heading in ("round", "accuracy", "loss", *shown, "MB up", "down", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for record in history.rounds:
+    hidden = len(history.rounds) - _MAX_ROUNDS_SHOWN
+    if hidden > 0:
+        table.add_row("...")
+        table.caption = f"{note}; {hidden} earlier rounds: in history.jsonl"
+    for record in history.rounds[max(0, hidden) :]:
         losses = {client.client_id: client.train_loss for client in record.clients}
         table.add_row(
             f"{record.round_index}" if record.status == "done" else f"{record.round_index} *",

@@ -74,7 +74,7 @@ def find_task(name: str) -> Task[Any]:
     try:
         task_class = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
-        message = f'task = "{name}": {error}; is the module importable from where the run was started?'
+        message = f'task = "{name}": {error}; is the module in the folder where the run is started, or on PYTHONPATH?'
         raise ConfigError(message) from error
     if not isinstance(task_class, type):
         message = f'task = "{name}": {class_name} is not a class'

@@ -4,7 +4,7 @@ Only the main thread of a process can change how signals are handled; elsewhere 
 managers do nothing.
 
 Example:
-    >>> with terminate_as_interrupt(), interrupts_deferred():
+    >>> with interrupted_once(), interrupts_deferred():
     ...     pass
 """
 
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["ignore_interrupts", "interrupts_deferred", "terminate_as_interrupt"]
+__all__ = ["ignore_interrupts", "interrupted_once", "interrupts_deferred"]
 
 
 def ignore_interrupts() -> None:
@@ -29,13 +29,13 @@ def ignore_interrupts() -> None:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Holds Ctrl-C back until the block has ended, and SIGTERM while that counts as Ctrl-C.
+    """Holds Ctrl-C back until the block has ended, and what counts as Ctrl-C.
 
     Processes started within inherit the deferral of Ctrl-C.
     """
     with contextlib.ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _interrupts():
                 if callable(signal.getsignal(number)):
                     stack.enter_context(_noted(number))
         if hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks
@@ -70,17 +70,34 @@ def _blocked(number: signal.Signals) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """Treats SIGTERM as Ctrl-C while the block runs: KeyboardInterrupt in the main thread."""
+def interrupted_once() -> Iterator[None]:
+    """Lets the first of Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, and no other after it.
+
+    What the block does on its way out is therefore done to its end, however impatient the person at the
+    keyboard. A signal that this process was started to ignore (by `nohup`, or in the background) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, _interrupt)
+    is_ending = False
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_ending
+        if not is_ending:
+            is_ending = True
+            raise KeyboardInterrupt
+
+    former = {number: signal.getsignal(number) for number in _interrupts()}
+    for number, handler in former.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupts() -> list[signal.Signals]:
+    """Returns the signals that ask a run to end; Windows has no SIGHUP."""
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]

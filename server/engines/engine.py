@@ -49,15 +49,18 @@ class Engine(Protocol):
         """
         ...
 
-    def send(self, worker_id: int, frame: bytes) -> None:
-        """Sends a frame to a worker that waits for one. If the worker is gone, `poll` will say so."""
+    def send(self, worker_id: int, frame: bytes) -> bool:
+        """Sends a frame to a worker that waits for one; returns false if the worker never got it, since it is gone.
+
+        That it is gone, `poll` will say.
+        """
         ...
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
         """Returns what has happened, waiting until something does or the time is over.
 
         Args:
-            timeout_seconds: how long to wait at most; none: until something happens.
+            timeout_seconds: how long to wait at most, 0 not at all; none: until something happens.
         """
         ...
 

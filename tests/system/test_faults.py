@@ -31,13 +31,11 @@ def test_a_killed_worker_costs_its_client_one_round(tmp_path: Path, when: str) -
     assert "SIGKILL" in reasons[0]
 
 
-def test_a_worker_killed_after_it_has_answered_costs_that_round_nothing(tmp_path: Path) -> None:
-    """Its death may be seen only when it has been given a client of the next round: then it costs that one."""
+def test_a_worker_killed_after_it_has_answered_costs_nothing(tmp_path: Path) -> None:
+    """Nor the next one: what the dead worker was to do there goes to another."""
     result = run_with('{kind="kill", client="sue", round=2, when="after_sending"}', tmp_path)
     failed = [sum(status == "failed" for status in statuses(record).values()) for record in result["rounds"]]
-    assert failed[:2] == [0, 0]
-    assert failed[2] <= 1
-    assert failed[3:] == [0, 0]
+    assert failed == [0, 0, 0, 0, 0]
 
 
 def test_a_worker_with_several_clients_loses_only_what_it_still_held(tmp_path: Path) -> None:

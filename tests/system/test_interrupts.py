@@ -2,12 +2,14 @@
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pexpect
 import psutil
+import pytest
 from program import PROGRAM, environment_with, orphaned_blocks, run_script
+
+from fedgdl.parameters import load_parameters
 
 LONG = ["run", "spam", "--set", "data.source=synthetic-mail", "--set", "data.examples=1000", "--rounds", "1000000"]
 
@@ -68,12 +70,34 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     assert not orphaned_blocks()
 
 
-def test_a_second_ctrl_c_while_ending_does_no_harm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gap_seconds", [None, 0.02, 0.1])
+def test_impatience_loses_nothing(tmp_path: Path, gap_seconds: float | None) -> None:
+    """Ctrl-C three times in a row: the run is kept as after one."""
+    terminal = pexpect.spawn(
+        PROGRAM, [*LONG, "--out", "run"], cwd=str(tmp_path), env=environment_with(None), encoding="utf-8", timeout=60
+    )
+    terminal.delaybeforesend = gap_seconds
+    terminal.expect(r"clients of round (\d\d)")
+    for _ in range(3):
+        terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus in {1, 130}  # 1: the last one came while the table was printed
+    assert "Traceback" not in (terminal.before or "")
+    kept = len((tmp_path / "run" / "history.jsonl").read_text().splitlines())
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["status"], len(result["rounds"])) == ("interrupted", kept)
+    assert load_parameters(tmp_path / "run" / "model.safetensors").sha256() == result["model_sha256"]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 0
+    assert not orphaned_blocks()
+
+
+def test_a_closed_terminal_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     process = run_script(SCRIPT, tmp_path)
     assert process.stdout is not None
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)
     output, errors = process.communicate(timeout=30)
-    assert "caught" in output or "KeyboardInterrupt" in errors  # the second may come after the run has ended
-    assert process.returncode in {0, -signal.SIGINT, subprocess.CompletedProcess([], 1).returncode}
+    assert output.splitlines()[-1] == "caught"
+    assert errors == ""
+    assert not orphaned_blocks()

@@ -26,8 +26,8 @@ from fedgdl.config import DataConfig
 from fedgdl.data.archives import read_tar
 from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
 from fedgdl.data.source import SourceFile, blame
-from fedgdl.data.watching import watched
 from fedgdl.errors import DataCorrupt
+from fedgdl.progress import watched
 
 __all__ = ["CITATION", "LICENCE", "PARTS", "SOURCE", "members", "read_part"]
 

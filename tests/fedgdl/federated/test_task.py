@@ -30,7 +30,7 @@ def test_a_users_task_is_found_by_module_and_class() -> None:
         ("spam:", "is not known"),
         (".federation:LineTask", "is not known"),
         ("federation:LineTask:more", "is not known"),
-        ("no_such_module:Task", r"No module named 'no_such_module'; is the module importable from where"),
+        ("no_such_module:Task", r"No module named 'no_such_module'; is the module in the folder where"),
         ("federation.deeper:Task", r"No module named 'federation\.deeper'"),
         ("federation:LineTsak", r"module 'federation' has no attribute 'LineTsak'"),
         ("federation:POISON", "POISON is not a class"),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fedgdl.runtime import ignore_interrupts, interrupts_deferred, terminate_as_interrupt
+from fedgdl.runtime import ignore_interrupts, interrupted_once, interrupts_deferred
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX signals")
 
@@ -128,7 +128,7 @@ def test_off_the_main_thread_a_deferral_changes_nothing_for_others() -> None:
     seen: list[object] = []
 
     def work() -> None:
-        with interrupts_deferred(), terminate_as_interrupt():
+        with interrupts_deferred(), interrupted_once():
             seen.append([signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)])
         seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
@@ -142,7 +142,7 @@ def test_off_the_main_thread_a_deferral_changes_nothing_for_others() -> None:
 
 
 def test_a_termination_is_an_interrupt_within_the_block() -> None:
-    with pytest.raises(KeyboardInterrupt), terminate_as_interrupt():
+    with pytest.raises(KeyboardInterrupt), interrupted_once():
         terminate()
 
 
@@ -150,7 +150,7 @@ def test_a_termination_is_deferred_where_it_counts_as_an_interrupt() -> None:
     steps = []
 
     def work() -> None:
-        with terminate_as_interrupt():
+        with interrupted_once():
             with interrupts_deferred():
                 terminate()
                 steps.append("within")
@@ -165,9 +165,9 @@ def test_the_former_treatment_of_sigterm_comes_back() -> None:
     seen = []
     former = signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
     try:
-        with terminate_as_interrupt(), terminate_as_interrupt():
+        with interrupted_once(), interrupted_once():
             pass
-        with pytest.raises(ValueError, match="x"), terminate_as_interrupt():
+        with pytest.raises(ValueError, match="x"), interrupted_once():
             raise ValueError("x")  # noqa: EM101
         terminate()
     finally:

@@ -1,4 +1,4 @@
-"""Tells whoever watches how far a long preparation has come; without a watcher it costs nothing.
+"""Tells whoever watches how far long work has come; without a watcher it costs nothing.
 
 Not here: how that is shown (`experiments.progress`).
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Lets the watcher hear of every preparation within this context."""
+    """Lets the watcher hear of all work within this context."""
     token = _watcher.set(watcher)
     try:
         yield

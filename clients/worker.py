@@ -27,6 +27,7 @@ from fedgdl.wire import (
     ToCoordinator,
     ToWorker,
     TrainResult,
+    TrainStarted,
     TrainTask,
     WorkerReady,
     encode,
@@ -99,6 +100,7 @@ class Worker:
         incoming = self._read_parameters(message.parameters)
         faults = self._participation.faults
         for client_id in message.client_ids:
+            yield encode(TrainStarted(message.round_index, client_id))
             self._participation.parameters.load(incoming)
             with one_blas_thread():
                 answer = encode(self._train(message, client_id))

@@ -35,7 +35,7 @@ class RunHistory:
         rounds: the records of the finished rounds.
         status: `"done"` when all rounds are over and at least one of them gave a new model; `"failed"` when
             none did, or an error ended the run.
-        first_task_time: `time.time()` when the first client was given to a worker that was ready.
+        first_training_time: `time.time()` when the first client's training had begun.
     """
 
     experiment: Experiment
@@ -46,7 +46,7 @@ class RunHistory:
     model: Parameters
     rounds: list[RoundRecord] = field(default_factory=list)
     status: Literal["running", "done", "interrupted", "failed"] = "running"
-    first_task_time: float | None = None
+    first_training_time: float | None = None
 
     def add_round(self, record: RoundRecord, model: Parameters) -> None:
         """Adds a finished round together with its model, which is copied."""
@@ -65,7 +65,7 @@ class RunHistory:
             "data_fingerprint": self.data_fingerprint,
             "data_description": self.data_description,
             "data_is_synthetic": self.is_synthetic,
-            "first_task_time": self.first_task_time,
+            "first_training_time": self.first_training_time,
         }
 
     def plot(self) -> "Figure":

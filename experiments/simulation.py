@@ -172,7 +172,7 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
             for callback in callbacks:
                 callback.round_started(history, round_index, cohort_size)
             record = coordinator.run_round(round_index)
-            history.first_task_time = coordinator.first_task_time
+            history.first_training_time = coordinator.first_training_time
             with interrupts_deferred():  # a round is kept whole or not at all
                 history.add_round(record, federation.parameters)
                 for callback in callbacks:

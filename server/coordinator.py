@@ -26,6 +26,7 @@ from fedgdl.wire import (
     ParametersReference,
     ToCoordinator,
     TrainResult,
+    TrainStarted,
     TrainTask,
     WorkerFailed,
     WorkerReady,
@@ -36,9 +37,9 @@ from server.engines import Engine, EngineEvent, WorkerLost
 from server.recorder import Recorder
 from server.round_state import (
     ClientReportedFailure,
+    ClientStarted,
     Event,
     Failure,
-    NotDelivered,
     ResultArrived,
     RoundState,
     TimeRanOut,
@@ -94,7 +95,7 @@ class Coordinator:
         client_answered: called with (round, client id, whether it has an update) as answers come.
 
     Attributes:
-        first_task_time: `time.time()` when the first task was sent to a worker that was ready; none before.
+        first_training_time: `time.time()` when the first client's training had begun; none before.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Coordinator:
         self._ready: list[int] = []
         self._dismissed: set[int] = set()
         self._failed_starts = 0
-        self.first_task_time: float | None = None
+        self.first_training_time: float | None = None
 
     def start(self) -> None:
         """Starts the workers and waits until all of them are ready.
@@ -177,12 +178,8 @@ class Coordinator:
                     state.round_index, reference, self._federation.experiment.training, assignment.client_ids
                 )
                 frame = encode(task)
-                if self._federation.engine.send(assignment.worker_id, frame):
-                    recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
-                    self.first_task_time = self.first_task_time or time.time()
-                else:  # it died since it was last heard of; `poll` is about to say so
-                    self._retire(assignment.worker_id)
-                    state.handle(NotDelivered(assignment.worker_id))
+                recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
+                self._federation.engine.send(assignment.worker_id, frame)
             time_left = None if deadline is None else max(0.0, deadline - time.monotonic())
             for event in self._federation.engine.poll(time_left):
                 self._take(event)
@@ -212,6 +209,9 @@ class Coordinator:
                 if not self._ready or self._state.round_index == 0:
                     raise EngineError(problem)
                 logger.error("%s", problem)  # the engine is about to report its loss
+            case TrainStarted():
+                self.first_training_time = self.first_training_time or time.time()
+                self._pass(ClientStarted(event.worker_id, message.round_index, message.client_id))
             case TrainResult():
                 self._federation.recorder.payload_arrived(message.round_index, message.client_id, message.payload)
                 self._pass(ResultArrived(event.worker_id, message.round_index, message.client_id, message.payload))
@@ -236,17 +236,13 @@ class Coordinator:
         """Has a worker replaced; it gets no more tasks, and the engine will report it as lost."""
         if worker_id in self._dismissed:
             return
-        self._retire(worker_id)
-        self._federation.engine.replace(worker_id, reason)
-        self._pass(WorkerGone(worker_id, reason))  # at once: what it may have sent meanwhile does not count
-
-    def _retire(self, worker_id: int) -> None:
-        """Gives a worker no more tasks; its loss, when the engine reports it, is no news."""
         if worker_id in self._ready:
             self._ready.remove(worker_id)
         else:
             self._failed_starts += 1
         self._dismissed.add(worker_id)
+        self._federation.engine.replace(worker_id, reason)
+        self._pass(WorkerGone(worker_id, reason))  # at once: what it may have sent meanwhile does not count
 
     def _lose(self, event: WorkerLost) -> None:
         if event.worker_id in self._ready:

@@ -10,6 +10,7 @@ Example:
     >>> state.handle(ResultArrived(7, 1, "alice", b"..."))
     >>> state.assign(idle_workers=[7])
     [Assignment(worker_id=7, client_ids=('bob',))]
+    >>> state.handle(ClientStarted(7, 1, "bob"))
     >>> state.handle(WorkerGone(7, "killed by SIGKILL"))
     >>> state.is_over, sorted(state.payloads), state.failures["bob"].reason
     (True, ['alice'], 'its worker was lost: killed by SIGKILL')
@@ -23,9 +24,9 @@ from typing import Final, TypeAlias
 __all__ = [
     "Assignment",
     "ClientReportedFailure",
+    "ClientStarted",
     "Event",
     "Failure",
-    "NotDelivered",
     "ResultArrived",
     "RoundState",
     "TimeRanOut",
@@ -36,7 +37,16 @@ _TASKS_PER_WORKER: Final = 4
 """A round's clients are handed out in about so many tasks a worker, to keep all busy until the end."""
 
 _MAX_CLIENTS_PER_ASSIGNMENT: Final = 64
-"""No task names more clients, since the death of a worker costs all that it still holds."""
+"""No task names more clients, so that the others are not kept waiting for one worker's long list."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStarted:
+    """A worker begins to train one client."""
+
+    worker_id: int
+    round_index: int
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +72,10 @@ class ClientReportedFailure:
 
 @dataclass(frozen=True, slots=True)
 class WorkerGone:
-    """A worker died or was replaced, with all it still held."""
+    """A worker died or was replaced. That fails the client it was training; what it had not begun goes to another."""
 
     worker_id: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotDelivered:
-    """A worker was gone before it got its assignment: somebody else may still do it."""
-
-    worker_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class TimeRanOut:
     """The round's deadline has passed."""
 
 
-Event: TypeAlias = ResultArrived | ClientReportedFailure | WorkerGone | NotDelivered | TimeRanOut
+Event: TypeAlias = ClientStarted | ResultArrived | ClientReportedFailure | WorkerGone | TimeRanOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class RoundState:
         self.ignored: Counter[str] = Counter()
         self._waiting = list(reversed(self.cohort))
         self._held: dict[int, set[str]] = {}
+        self._begun: set[str] = set()
 
     @property
     def is_over(self) -> bool:
@@ -164,17 +168,27 @@ class RoundState:
             case ClientReportedFailure():
                 if self._takes(event):
                     self.failures[event.client_id] = Failure(event.reason, event.is_defect)
+            case ClientStarted():
+                if event.round_index == self.round_index and event.client_id in self._held.get(event.worker_id, ()):
+                    self._begun.add(event.client_id)
             case WorkerGone():
-                for client_id in sorted(self._held.pop(event.worker_id, ())):
-                    self.failures[client_id] = Failure(f"its worker was lost: {event.reason}")
-            case NotDelivered():
-                self._waiting.extend(sorted(self._held.pop(event.worker_id, ()), reverse=True))
+                self._lose(event)
             case TimeRanOut():
                 missing = [*self._waiting, *(client_id for clients in self._held.values() for client_id in clients)]
                 for client_id in sorted(missing):
                     self.failures[client_id] = Failure("it had not answered when the round's deadline passed")
                 self._waiting.clear()
                 self._held.clear()
+
+    def _lose(self, event: WorkerGone) -> None:
+        """Fails the client that a lost worker had begun; those it had not begun go to another worker, once."""
+        held = sorted(self._held.pop(event.worker_id, ()))
+        for client_id in held:
+            if client_id in self._begun:
+                self.failures[client_id] = Failure(f"its worker was lost: {event.reason}")
+        unbegun = [client_id for client_id in held if client_id not in self._begun]
+        self._waiting.extend(reversed(unbegun))
+        self._begun.update(unbegun)  # a second loss is not put down to chance
 
     def reject(self, client_id: str, reason: str) -> None:
         """Takes a delivered payload back, because the aggregation cannot use it."""

@@ -147,7 +147,7 @@ def _measure(experiment: str, overrides: list[str]) -> tuple[float, float, int]:
         finished = _fedgdl("run", experiment, *options, "--workers", "2", "--json", "--out", str(Path(folder) / "run"))
         result = json.loads(finished.stdout)
     rounds = sum(record["seconds"] for record in result["rounds"])
-    return result["first_task_time"] - began, rounds, len(result["rounds"])
+    return result["first_training_time"] - began, rounds, len(result["rounds"])
 
 
 def _time_help() -> float:

@@ -26,6 +26,7 @@ __all__ = [
     "ToCoordinator",
     "ToWorker",
     "TrainResult",
+    "TrainStarted",
     "TrainTask",
     "WorkerFailed",
     "WorkerReady",
@@ -91,6 +92,13 @@ class WorkerFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
         force_setattr(self, "reason", _fit(self.reason))
 
 
+class TrainStarted(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: this client's training begins; if the worker is lost now, it is this client's fault."""
+
+    round_index: RoundIndex
+    client_id: ClientId
+
+
 class TrainResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """Worker to coordinator: one client's protected update, opaque to all but the aggregation."""
 
@@ -136,7 +144,7 @@ class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 ToWorker: TypeAlias = TrainTask | Shutdown
-ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainResult | ClientFailed
+ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainStarted | TrainResult | ClientFailed
 
 
 def _fit(reason: str) -> str:

@@ -49,11 +49,8 @@ class Engine(Protocol):
         """
         ...
 
-    def send(self, worker_id: int, frame: bytes) -> bool:
-        """Sends a frame to a worker that waits for one; returns false if the worker never got it, since it is gone.
-
-        That it is gone, `poll` will say.
-        """
+    def send(self, worker_id: int, frame: bytes) -> None:
+        """Sends a frame to a worker that waits for one. If the worker is gone, `poll` will say so."""
         ...
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:

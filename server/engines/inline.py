@@ -46,12 +46,10 @@ class InlineEngine:
         """Makes the worker."""
         self._start_worker()
 
-    def send(self, worker_id: int, frame: bytes) -> bool:
-        """Puts a frame into the worker's inbox; returns false if it has been replaced."""
-        if worker_id != self._worker_id:
-            return False
-        self._here.send(frame)
-        return True
+    def send(self, worker_id: int, frame: bytes) -> None:
+        """Puts a frame into the worker's inbox."""
+        if worker_id == self._worker_id:
+            self._here.send(frame)
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
         """Lets the worker handle what it was sent, and returns its answers.

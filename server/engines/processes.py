@@ -91,16 +91,12 @@ class ProcessEngine:
         for _ in range(self.num_workers):
             self._start_worker()
 
-    def send(self, worker_id: int, frame: bytes) -> bool:
-        """Sends a frame to a worker that waits for one; returns false if its end of the pipe is gone."""
+    def send(self, worker_id: int, frame: bytes) -> None:
+        """Sends a frame to a worker that waits for one."""
         worker = self._workers.get(worker_id)
-        if worker is None:
-            return False
-        try:
-            worker.channel.send(frame)
-        except ChannelClosed:
-            return False
-        return True
+        if worker is not None:
+            with contextlib.suppress(ChannelClosed):  # its death is reported by poll
+                worker.channel.send(frame)
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
         """Returns the frames that came and the workers that died; waits on all of them in one call.

@@ -13,7 +13,7 @@ from federation import Bench, LineTask, make_experiment
 from clients.faults import Faults, InjectedError
 from fedgdl.config import FaultConfig, FaultsConfig
 from fedgdl.errors import WireError
-from fedgdl.wire import ClientFailed, TrainResult, encode
+from fedgdl.wire import ClientFailed, TrainResult
 
 SUPPORT = Path(federation.__file__).parent
 
@@ -57,7 +57,7 @@ def test_a_spoilt_update_is_refused_by_the_client_itself(kind: str, value: str) 
 
 def test_a_corrupt_frame_fails_its_checksum_and_only_that_frame() -> None:
     bench = bench_with(FaultConfig("corrupt", "ben", round=1))
-    ann, ben, cat = bench.worker.handle(encode(bench.task(["ann", "ben", "cat"])))
+    ann, ben, cat = bench.answer_frames(["ann", "ben", "cat"])
     for good in (ann, cat):
         assert isinstance(bench.codec.decode(good), TrainResult)
     with pytest.raises(WireError, match="checksum"):

@@ -33,6 +33,7 @@ from fedgdl.wire import (
     Codec,
     Shutdown,
     ToCoordinator,
+    TrainStarted,
     WorkerReady,
     encode,
 )
@@ -82,6 +83,7 @@ def test_the_parameters_sent_are_trained_from_not_what_the_last_client_left() ->
 def test_answers_come_one_by_one_as_clients_are_done() -> None:
     one = bench()
     frames = one.worker.handle(encode(one.task(NAMES)))
+    assert one.codec.decode(next(frames)) == TrainStarted(1, "ann")
     assert one.codec.decode(next(frames)) == one.answers(["ann"])[0]
 
 
@@ -115,7 +117,7 @@ def test_the_longest_task_fits_into_a_frame() -> None:
     one = bench()
     frame = encode(one.task(names))
     assert len(frame) <= MAX_TASK_FRAME_BYTES
-    assert len(list(one.worker.handle(frame))) == MAX_CLIENTS_PER_TASK
+    assert len(list(one.worker.handle(frame))) == 2 * MAX_CLIENTS_PER_TASK  # each begins and answers
 
 
 @pytest.mark.parametrize("field", ["sha256", "version"])

@@ -16,6 +16,7 @@ from fedgdl.federated import evaluate, sample_cohort
 from fedgdl.wire import (
     ClientFailed,
     TrainResult,
+    TrainStarted,
     encode,
 )
 
@@ -126,7 +127,11 @@ def test_bytes_are_those_of_the_frames_and_of_a_vector_for_each_client() -> None
         assert record.bytes_down == scene.engine.bytes_down - down + len(SIZES) * START.nbytes
         up, down = scene.engine.bytes_up, scene.engine.bytes_down
     assert scene.engine.bytes_up == sum(
-        [3 * len(scene.ready()), *(len(result(client_id, index)) for client_id in SIZES for index in (1, 2))]
+        [
+            3 * len(scene.ready()),
+            *(len(encode(TrainStarted(index, client_id))) for client_id in SIZES for index in (1, 2)),
+            *(len(result(client_id, index)) for client_id in SIZES for index in (1, 2)),
+        ]
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from server.round_state import (
     Assignment,
     ClientReportedFailure,
+    ClientStarted,
     Event,
     Failure,
     ResultArrived,
@@ -20,6 +21,10 @@ from server.round_state import (
 
 ROUND = 3
 ABC = ("ann", "ben", "cat")
+
+
+def begun(worker_id: int, client_id: str) -> ClientStarted:
+    return ClientStarted(worker_id, ROUND, client_id)
 
 
 def result(worker_id: int, client_id: str, payload: bytes = b"", round_index: int = ROUND) -> ResultArrived:
@@ -48,16 +53,33 @@ def test_a_round_in_which_all_goes_well() -> None:
     assert (state.failures, state.ignored, state.busy_workers) == ({}, Counter(), frozenset())
 
 
-def test_a_death_costs_what_the_worker_still_held_and_nothing_else() -> None:
-    cohort = tuple(f"client-{number:02}" for number in range(8))
+def test_a_death_costs_the_client_in_training_and_what_was_not_begun_goes_to_another_worker() -> None:
+    cohort = tuple(f"client-{number:02}" for number in range(12))
     state = RoundState(ROUND, cohort, min_updates=1)
-    first, second = state.assign([1])[0].client_ids  # ceil(8 / (4 * 1))
-    play(state, [result(1, first), WorkerGone(1, "killed")])
+    first, second, third = state.assign([1])[0].client_ids  # ceil(12 / (4 * 1))
+    play(state, [begun(1, first), result(1, first), begun(1, second), WorkerGone(1, "killed")])
     assert state.failures == {second: Failure("its worker was lost: killed")}
     assert state.payloads == {first: b""}
     assert not state.is_over
     assert state.busy_workers == frozenset()
-    assert state.assign([2]) == [Assignment(2, cohort[2:4])]  # 6 wait: ceil(6 / (4 * 1))
+    assert state.assign([2]) == [Assignment(2, (third, *cohort[3:5]))]  # 10 wait: ceil(10 / (4 * 1))
+
+
+def test_a_client_whose_workers_are_lost_twice_fails_even_if_it_was_never_begun() -> None:
+    """Or a task that ends every worker it reaches would go round for ever."""
+    state = RoundState(ROUND, ("ann",), min_updates=1)
+    for worker_id in (1, 2):
+        assert state.failures == {}
+        assert state.assign([worker_id]) == [Assignment(worker_id, ("ann",))]
+        state.handle(WorkerGone(worker_id, "killed"))
+    assert state.failures == {"ann": Failure("its worker was lost: killed")}
+
+
+def test_only_the_worker_that_holds_a_client_can_say_that_it_has_begun() -> None:
+    state = RoundState(ROUND, ABC, min_updates=1)
+    state.assign([1])
+    play(state, [begun(2, "ann"), ClientStarted(1, ROUND + 1, "ann"), begun(1, "cat"), WorkerGone(1, "killed")])
+    assert state.failures == {}
 
 
 def test_a_death_after_the_last_answer_costs_nothing() -> None:
@@ -136,7 +158,7 @@ def test_failures_come_in_the_order_of_ids_whatever_the_hashes() -> None:
     cohort = tuple(f"client-{number:04}" for number in range(500))
     state = RoundState(ROUND, cohort, min_updates=1)
     (held,) = (assignment.client_ids for assignment in state.assign([1]))
-    state.handle(WorkerGone(1, "killed"))
+    play(state, [*(begun(1, client_id) for client_id in held), WorkerGone(1, "killed")])
     assert tuple(state.failures) == held == cohort[: len(held)]
     state.handle(TimeRanOut())
     assert tuple(state.failures) == cohort
@@ -182,6 +204,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         self.state = RoundState(ROUND, self.cohort, min_updates)
         self.held: dict[int, set[str]] = {}
         self.assigned: set[str] = set()
+        self.begun: set[str] = set()
         self.payloads: dict[str, bytes] = {}
         self.failed: set[str] = set()
         self.ignored: Counter[str] = Counter()
@@ -241,9 +264,19 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         self.ignored["not asked"] += 1
         self.state.handle(result(worker_id, client_id, b"unasked"))
 
+    @precondition(lambda self: self.holders())
+    @rule(data=st.data())
+    def start(self, data: st.DataObject) -> None:
+        worker_id, client_id = data.draw(st.sampled_from(self.holders()))
+        self.begun.add(client_id)
+        self.state.handle(begun(worker_id, client_id))
+
     @rule(worker_id=st.integers(1, 9))
     def die(self, worker_id: int) -> None:
-        self.failed |= self.held.pop(worker_id, set())
+        held = self.held.pop(worker_id, set())
+        self.failed |= held & self.begun
+        self.assigned -= held - self.begun
+        self.begun |= held
         self.state.handle(WorkerGone(worker_id, "killed"))
 
     @rule()

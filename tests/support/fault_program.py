@@ -10,7 +10,6 @@ import numpy.typing as npt
 from federation import Bench, LineTask, make_experiment
 
 from fedgdl.config import FaultConfig, FaultsConfig
-from fedgdl.wire import encode
 
 
 class TellingTask(LineTask):
@@ -35,5 +34,5 @@ if __name__ == "__main__":
     training = type(experiment.training)(learning_rate=0.1, batch_size=100)
     bench = Bench(make_experiment(faults=experiment.faults, training=training), TellingTask())
     for round_index in (2, 1):  # in round 2 nothing goes wrong
-        for frame in bench.worker.handle(encode(bench.task(["ann", "ben", "cat"], round_index))):
+        for frame in bench.answer_frames(["ann", "ben", "cat"], round_index):
             say(str(getattr(bench.codec.decode(frame), "client_id", "?")))

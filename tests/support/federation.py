@@ -1,6 +1,6 @@
 """A tiny federation in memory, to be put together as a test needs it: points on a line, a linear model, a task."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from fedgdl.nn import Module
 from fedgdl.parameters import Layout, Parameters
 from fedgdl.runtime import ParameterSlots
 from fedgdl.seeding import stream
-from fedgdl.wire import Codec, ParametersReference, ToCoordinator, TrainResult, TrainTask, encode
+from fedgdl.wire import Codec, ParametersReference, ToCoordinator, TrainResult, TrainStarted, TrainTask, encode
 from server.aggregation import make_aggregation, read_plain_update
 from server.coordinator import Federation
 from server.engines import Engine
@@ -202,9 +202,16 @@ class Bench:
         return TrainTask(round_index, self.reference, self.experiment.training, tuple(client_ids))
 
     def answers(self, client_ids: Iterable[str], round_index: int = 1) -> list[Any]:
-        """Returns the messages that the worker answers a task with."""
-        frame = encode(self.task(client_ids, round_index))
-        return [self.codec.decode(answer) for answer in self.worker.handle(frame)]
+        """Returns the messages that the worker answers a task with, one for each client."""
+        return [self.codec.decode(frame) for frame in self.answer_frames(client_ids, round_index)]
+
+    def answer_frames(self, client_ids: Iterable[str], round_index: int = 1) -> Iterator[bytes]:
+        """Yields the frames of these answers; each comes behind one that says that the client's training begins."""
+        frames = self.worker.handle(encode(self.task(client_ids, round_index)))
+        for client_id, begins in zip(client_ids, frames, strict=False):
+            assert self.codec.decode(begins) == TrainStarted(round_index, client_id)
+            yield next(frames)
+        assert next(frames, None) is None
 
     def terms(self, answer: TrainResult) -> dict[str, npt.NDArray[Any]]:
         """Returns the terms in an answer's plain payload."""

@@ -13,6 +13,7 @@ from fedgdl.config import EngineConfig, StrategyConfig
 from fedgdl.wire import (
     PlainUpdate,
     TrainResult,
+    TrainStarted,
     TrainTask,
     WorkerReady,
     encode,
@@ -87,6 +88,7 @@ class Scene:
                 self.engine.say(self.holders[client_id], reply)
             return
         for client_id in task.client_ids:
+            yield encode(TrainStarted(task.round_index, client_id))
             lines = self.lines.get(client_id, result(client_id, task.round_index))
             yield from [lines] if isinstance(lines, bytes | Dies) else lines
 

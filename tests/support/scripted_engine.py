@@ -61,7 +61,7 @@ class ScriptedEngine:
         for _ in range(self.num_workers):
             self._start_worker()
 
-    def send(self, worker_id: int, frame: bytes) -> bool:
+    def send(self, worker_id: int, frame: bytes) -> None:
         """Has a worker answer a task, if it lives."""
         self.bytes_down += len(frame)
         task = self._codec.decode(frame)
@@ -69,7 +69,6 @@ class ScriptedEngine:
         self.tasks.append((worker_id, task))
         if worker_id in self._living:
             self._play(worker_id, self._answer(worker_id, task))
-        return True
 
     def poll(self, timeout_seconds: float | None) -> list[EngineEvent]:
         """Returns all events at once; what would wait for ever is a defect of the coordinator, or of the test."""

@@ -69,6 +69,7 @@ class Worker:
         self._codec: Codec[ToWorker] = Codec(ToWorker, MAX_TASK_FRAME_BYTES)
         self._slots: ParameterSlots | None = None
         self.is_shut_down = False
+        self._errors_told: set[str] = set()
         self._received: tuple[ParametersReference, FloatArray] | None = None
 
     @property
@@ -113,9 +114,13 @@ class Worker:
             payload = self._population.client(client_id).take_part(message, self._participation)
         except ClientError as error:
             return ClientFailed(message.round_index, client_id, error.reason[:MAX_REASON_CHARACTERS])
-        except Exception as error:  # a task's code may raise anything; the round goes on without this client
-            logger.exception("round %d: the training of %s raised", message.round_index, client_id)
-            return ClientFailed(message.round_index, client_id, error_in_words(error), is_defect=True)
+        except Exception as error:  # noqa: BLE001 (a task may raise anything; the round goes on without this client)
+            words = error_in_words(error)
+            is_new = words not in self._errors_told
+            self._errors_told.add(words)
+            log = logger.exception if is_new else logger.error  # one traceback for each kind of error will do
+            log("round %d: the training of %s raised: %s", message.round_index, client_id, words)
+            return ClientFailed(message.round_index, client_id, words, is_defect=True)
         return TrainResult(message.round_index, client_id, payload)
 
     def _read_parameters(self, reference: ParametersReference) -> FloatArray:

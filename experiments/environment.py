@@ -8,6 +8,7 @@ Example:
 import contextlib
 import importlib
 import importlib.metadata
+import os
 import platform
 import re
 import sys
@@ -87,6 +88,9 @@ def problems() -> list[str]:
             f"the four packages do not come from one place: {homes}; another distribution shadows some of them. "
             "Install fedgdl into a virtual environment of its own"
         )
+    data = os.environ.get("FEDGDL_DATA")
+    if data and not Path(data).is_dir():
+        found.append(f"FEDGDL_DATA is {data}, which is no folder")
     if sys.prefix == sys.base_prefix:
         found.append("this Python is no virtual environment; `clients` and `server` are names that others use, too")
     return found

@@ -58,6 +58,10 @@ _MAX_FAILED_STARTS_BESIDE_A_READY_WORKER: Final = 100
 """After so many workers in a row that were lost before they were ready, the run is given up."""
 
 
+_MAX_FAILURES_LOGGED: Final = 5
+"""Clients without an update that are logged by name, a round; the history names them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Federation:
     """What a coordinator works with; put together by `experiments.simulation`.
@@ -108,6 +112,7 @@ class Coordinator:
         self._state = RoundState(round_index=0, cohort=(), min_updates=1)  # before the first round
         self._ready: list[int] = []
         self._dismissed: set[int] = set()
+        self._strategy_state = federation.strategy.initial_state(federation.parameters.layout.size)
         self._failed_starts = 0
         self.first_training_time: float | None = None
 
@@ -294,21 +299,24 @@ class Coordinator:
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below, and told
                 sums = self._federation.aggregation.combine(payloads)
-                vector = self._federation.strategy.step(parameters.vector, sums)
+                vector, strategy_state = self._federation.strategy.step(parameters.vector, sums, self._strategy_state)
             problem = "" if np.isfinite(vector).all() else "its new model would hold NaN or infinity"
         except FedgdlError as error:
             problem = str(error)
         else:
             if not problem:
                 parameters.load(vector)
+                self._strategy_state = strategy_state
         if problem:
             logger.warning("round %d failed: %s; the model stays as it was", state.round_index, problem)
         return not problem
 
     def _report(self, state: RoundState) -> None:
         """Logs who is missing; stops the run where the task itself is at fault."""
-        for client_id, failure in state.failures.items():
+        for client_id, failure in list(state.failures.items())[:_MAX_FAILURES_LOGGED]:
             logger.warning("round %d: no update of %s: %s", state.round_index, client_id, failure.reason)
+        if len(state.failures) > _MAX_FAILURES_LOGGED:
+            logger.warning("round %d: %d clients have no update", state.round_index, len(state.failures))
         if state.ignored:
             logger.info("round %d: answers dropped: %s", state.round_index, dict(state.ignored))
         failures: list[Failure] = list(state.failures.values())

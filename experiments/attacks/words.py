@@ -126,7 +126,7 @@ def attack_emails(
 
 
 def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
-    """Returns e-mails drawn from all clients' training data, without repetition.
+    """Returns e-mails drawn from all clients' training data, without repetition; none without a word.
 
     Args:
         mail: the data.
@@ -137,11 +137,13 @@ def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
         ConfigError: there are not so many.
     """
     clients = [mail.client(client_id) for client_id in mail.client_ids]
+    sizes = [np.diff(client.offsets) for client in clients]
+    with_words = np.flatnonzero(np.concatenate(sizes))
     starts = np.cumsum([0, *(len(client) for client in clients)])
-    if not 1 <= count <= starts[-1]:
-        message = f"expected from 1 to {starts[-1]:,} e-mails, got {count:,}"
+    if not 1 <= count <= len(with_words):
+        message = f"expected from 1 to {len(with_words):,} e-mails, got {count:,}"
         raise ConfigError(message)
-    rows = stream(seed, "attack words").choice(starts[-1], size=count, replace=False)
+    rows = stream(seed, "attack words").choice(with_words, size=count, replace=False)
     emails = []
     for row in rows:
         which = int(np.searchsorted(starts, row, side="right")) - 1

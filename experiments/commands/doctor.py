@@ -26,6 +26,7 @@ def _examine() -> dict[str, Any]:
 
     from experiments import environment
     from fedgdl.data import list_sources
+    from fedgdl.data.locate import cache_folder
     from fedgdl.runtime import usable_cores
 
     return {
@@ -36,6 +37,7 @@ def _examine() -> dict[str, Any]:
         "blas": environment.blas_libraries(),
         "packages": environment.package_folders(),
         "data": list_sources(),
+        "data_folders": {"FEDGDL_DATA": os.environ.get("FEDGDL_DATA"), "cache": str(cache_folder())},
         "problems": environment.problems(),
     }
 
@@ -55,7 +57,8 @@ def _print(report: dict[str, Any]) -> None:
     typer.echo("packages:")
     for name, folder in report["packages"].items():
         typer.echo(f"  {name:12} {folder}")
-    typer.echo("data:")
+    folders = report["data_folders"]
+    typer.echo(f"data: FEDGDL_DATA is {folders['FEDGDL_DATA'] or 'not set'}, the cache is {folders['cache']}")
     for source in report["data"]:
         typer.echo(f"  {source['name']:15} {source['found'] or 'not here; ' + source['how_to_get']}")
     for problem in report["problems"]:

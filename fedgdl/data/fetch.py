@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 from fedgdl.data.locate import cache_folder
 from fedgdl.data.scratch import scratch_name
 from fedgdl.data.source import Source, SourceFile, blame, content_digest
-from fedgdl.errors import DataCorrupt, DataError
+from fedgdl.errors import ConfigError, DataCorrupt, DataError
 
 __all__ = ["Fetched", "Progress", "fetch"]
 
@@ -57,7 +57,8 @@ def fetch(source: Source, base_url: str | None = None, progress: Progress | None
 
     Raises:
         DataCorrupt: what was downloaded is not the file that was expected.
-        DataError: the address is no web address, the server cannot be reached or refuses, or the cache
+        ConfigError: the address is no web address.
+        DataError: the server cannot be reached or refuses, or the cache
             cannot be written to.
     """
     if base_url is not None and not base_url.startswith(("http://", "https://")):
@@ -65,7 +66,7 @@ def fetch(source: Source, base_url: str | None = None, progress: Progress | None
             f"expected an address that begins with http:// or https://, got {base_url!r}; "
             "to use files that are on this machine, set FEDGDL_DATA to their folder"
         )
-        raise DataError(message)
+        raise ConfigError(message)
     return tuple(_fetch_file(file, base_url, progress) for file in source.files)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from fedgdl.config import nearest
 from fedgdl.data.locate import SourceReport, describe
 from fedgdl.data.source import Source
-from fedgdl.errors import DataError
+from fedgdl.errors import ConfigError
 
 __all__ = ["SOURCES", "find_source", "list_sources"]
 
@@ -30,11 +30,11 @@ def find_source(name: str) -> Source:
     """Returns the source of a name.
 
     Raises:
-        DataError: there is none; the message gives the nearest spelling.
+        ConfigError: there is none; the message gives the nearest spelling.
     """
     if name not in SOURCES:
         message = f"there is no data set {name!r}{nearest(name, SOURCES)} (known: {', '.join(sorted(SOURCES))})"
-        raise DataError(message)
+        raise ConfigError(message)
     source: Source = importlib.import_module(SOURCES[name]).SOURCE
     return source
 

@@ -14,6 +14,7 @@ from fedgdl.autograd import no_grad
 from fedgdl.data.dataset import Examples
 from fedgdl.errors import DataError
 from fedgdl.federated.task import BatchT, Task
+from fedgdl.federated.training import checked_count
 from fedgdl.nn import Module
 
 __all__ = ["Metrics", "evaluate"]
@@ -65,5 +66,5 @@ def evaluate(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> M
             batch = examples.slice(start, min(start + _BATCH_SIZE, len(examples)))
             prediction = task.predict(model, batch)
             loss_sum += float(task.loss(prediction, batch).data)
-            num_correct += task.count_correct(prediction.data, batch)
+            num_correct += checked_count(task.count_correct(prediction.data, batch), len(batch))
     return Metrics(loss_sum, num_correct, len(examples))

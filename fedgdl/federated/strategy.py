@@ -12,12 +12,14 @@ Example:
     >>> strategy = FedAvg("num_examples")
     >>> bob = strategy.terms(ClientUpdate(np.array([1.0, 0.0]), 1, 0.0, 1.0))
     >>> sue = strategy.terms(ClientUpdate(np.array([0.0, 1.0]), 3, 0.0, 1.0))
-    >>> strategy.step(np.array([5.0, 5.0]), {name: bob[name] + sue[name] for name in bob})
+    >>> sums = {name: bob[name] + sue[name] for name in bob}
+    >>> vector, state = strategy.step(np.array([5.0, 5.0]), sums, strategy.initial_state(2))
+    >>> vector
     array([5.25, 5.75])
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +29,13 @@ from fedgdl.errors import FedgdlError
 from fedgdl.federated.update import ClientUpdate
 from fedgdl.parameters import Layout
 
-__all__ = ["FedAvg", "Strategy", "make_strategy"]
+__all__ = ["FedAvg", "State", "Strategy", "Sums", "make_strategy"]
 
-Sums = Mapping[str, npt.NDArray[Any]]
+Sums: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""Name -> the sum over the clients that answered."""
+
+State: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""Name -> an array that the server keeps from round to round (momentum, say); fit to be saved with the model."""
 
 
 class Strategy(Protocol):
@@ -43,12 +49,17 @@ class Strategy(Protocol):
         """Returns one client's term of each named sum; runs on the client."""
         ...
 
-    def step(self, vector: npt.NDArray[Any], sums: Sums) -> npt.NDArray[Any]:
-        """Returns the new parameter vector; a pure function that leaves its arguments alone.
+    def initial_state(self, size: int) -> State:
+        """Returns what the server keeps from round to round before the first, for a vector of `size` elements."""
+        ...
+
+    def step(self, vector: npt.NDArray[Any], sums: Sums, state: State) -> tuple[npt.NDArray[Any], State]:
+        """Returns the new parameter vector and state; a pure function that leaves its arguments alone.
 
         Args:
             vector: (d,) the server's parameters.
             sums: each named sum over the clients that answered, float64.
+            state: what the last step, or `initial_state`, returned.
         """
         ...
 
@@ -79,8 +90,12 @@ class FedAvg:
         weighted = update.delta if weight == 1 else update.delta * weight
         return {"weighted_delta": weighted, "weight": np.array([weight], update.delta.dtype)}
 
-    def step(self, vector: npt.NDArray[Any], sums: Sums) -> npt.NDArray[Any]:
-        """Returns vector + weighted_delta / weight, in the vector's dtype.
+    def initial_state(self, size: int) -> State:
+        """Returns no state: federated averaging keeps none."""
+        return {}
+
+    def step(self, vector: npt.NDArray[Any], sums: Sums, state: State) -> tuple[npt.NDArray[Any], State]:
+        """Returns vector + weighted_delta / weight, in the vector's dtype, and the state as it was.
 
         Raises:
             FedgdlError: the total weight is not positive.
@@ -89,7 +104,7 @@ class FedAvg:
         if not weight > 0:
             message = f"the clients' weights sum to {weight:g}; a mean needs a positive sum"
             raise FedgdlError(message)
-        return (vector + sums["weighted_delta"] / weight).astype(vector.dtype, copy=False)
+        return (vector + sums["weighted_delta"] / weight).astype(vector.dtype, copy=False), state
 
 
 def make_strategy(config: StrategyConfig) -> Strategy:

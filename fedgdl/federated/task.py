@@ -31,7 +31,7 @@ class Task(Protocol[BatchT]):
     """A learning problem. An instance holds no state between calls and can be made without arguments."""
 
     def load_data(self, experiment: Experiment) -> FederatedDataset[BatchT]:
-        """Returns the clients' and the test examples; called once in every process."""
+        """Returns the clients' and the test examples; called by the coordinator and by every worker."""
         ...
 
     def build_model(
@@ -40,7 +40,11 @@ class Task(Protocol[BatchT]):
         experiment: Experiment,
         rng: np.random.Generator,
     ) -> Module:
-        """Returns a new model, initialised from the given stream; `data` is what `load_data` returned."""
+        """Returns a new model, initialised from the given stream; `data` is what `load_data` returned.
+
+        One model serves a worker's clients one after another, and only its parameters are set anew for each: it must
+        keep no other state that training changes, or results would depend on who trains where.
+        """
         ...
 
     def predict(self, model: Module, batch: BatchT) -> Tensor:

@@ -17,14 +17,14 @@ import numpy as np
 
 from fedgdl.config import TrainingConfig
 from fedgdl.data.dataset import Examples
-from fedgdl.errors import DataError
+from fedgdl.errors import ConfigError, DataError
 from fedgdl.federated.task import BatchT, Task
 from fedgdl.federated.update import ClientUpdate
 from fedgdl.nn import Module
 from fedgdl.optim import SGD
 from fedgdl.parameters import Parameters
 
-__all__ = ["batch_bounds", "train_client"]
+__all__ = ["batch_bounds", "checked_count", "train_client"]
 
 
 def train_client(
@@ -66,9 +66,22 @@ def train_client(
             loss.backward(1.0 if plan.loss_reduction == "sum" else 1.0 / len(batch))
             optimizer.step()
             loss_sum += float(loss.data)
-            num_correct += task.count_correct(prediction.data, batch)
+            num_correct += checked_count(task.count_correct(prediction.data, batch), len(batch))
             num_seen += len(batch)
     return ClientUpdate(parameters.vector - start, len(examples), loss_sum / num_seen, num_correct / num_seen)
+
+
+def checked_count(num_correct: int, num_examples: int) -> int:
+    """Returns what a task's `count_correct` gave for a batch, as an int.
+
+    Raises:
+        ConfigError: it is no whole number from 0 to the number of examples; the task is at fault.
+    """
+    count = int(num_correct)
+    if count != num_correct or not 0 <= count <= num_examples:
+        message = f"the task's count_correct gave {num_correct} for a batch of {num_examples} examples"
+        raise ConfigError(message)
+    return count
 
 
 def batch_bounds(num_examples: int, plan: TrainingConfig) -> Iterator[tuple[int, int]]:

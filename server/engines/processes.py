@@ -16,6 +16,7 @@ import contextlib
 import logging
 import multiprocessing
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ _END_SECONDS: Final = 1.0
 _UNGUARDED: Final = (
     'a worker that was just starting has run this script again; put the run under `if __name__ == "__main__":`, '
     "since worker processes import the script that started them"
+)
+
+
+_FROM_STDIN: Final = (
+    "a program read from the standard input cannot have worker processes, which import the program that started "
+    'them; save it as a file, or set engine.kind = "inline"'
 )
 
 
@@ -87,6 +94,8 @@ class ProcessEngine:
         """Starts the worker processes; they say themselves when they are ready."""
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             raise EngineError(_UNGUARDED)
+        if getattr(sys.modules["__main__"], "__file__", None) == "<stdin>":
+            raise EngineError(_FROM_STDIN)
         self._max_frame_bytes = max_frame_bytes
         for _ in range(self.num_workers):
             self._start_worker()

@@ -15,6 +15,7 @@ from fedgdl.wire import (
     PlainUpdate,
     Shutdown,
     TrainResult,
+    TrainStarted,
     TrainTask,
     WorkerFailed,
     WorkerReady,
@@ -43,11 +44,14 @@ def messages_to_worker() -> st.SearchStrategy[TrainTask | Shutdown]:
     return st.just(Shutdown()) | tasks
 
 
-def messages_to_coordinator() -> st.SearchStrategy[WorkerReady | WorkerFailed | TrainResult | ClientFailed]:
+def messages_to_coordinator() -> st.SearchStrategy[
+    WorkerReady | WorkerFailed | TrainStarted | TrainResult | ClientFailed
+]:
     """Draws all that a worker may say."""
     return st.one_of(
         st.builds(WorkerReady, DIGESTS, st.text(st.characters(codec="utf-8"), max_size=200)),
         st.builds(WorkerFailed, REASONS),
+        st.builds(TrainStarted, ROUNDS, CLIENT_IDS),
         st.builds(TrainResult, ROUNDS, CLIENT_IDS, st.binary(max_size=100)),
         st.builds(ClientFailed, ROUNDS, CLIENT_IDS, REASONS, st.booleans()),
     )

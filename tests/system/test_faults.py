@@ -38,13 +38,13 @@ def test_a_worker_killed_after_it_has_answered_costs_nothing(tmp_path: Path) -> 
     assert failed == [0, 0, 0, 0, 0]
 
 
-def test_a_worker_with_several_clients_loses_only_what_it_still_held(tmp_path: Path) -> None:
-    """Twenty clients, two workers: a task holds ceil(20 / (4 * 2)) = 3 clients, so at most 3 are lost."""
+def test_a_worker_with_several_clients_loses_only_the_one_it_was_training(tmp_path: Path) -> None:
+    """Twenty clients, two workers: a task holds ceil(20 / (4 * 2)) = 3 clients; the others go to another worker."""
     more = ["--set", 'data.partition={kind="iid", clients=20}', "--workers", "2", "--rounds", "3"]
     result = run_with('{kind="kill", client="client-0002", round=2}', tmp_path, *more)
-    lost = [client for client in result["rounds"][1]["clients"] if client["status"] == "failed"]
-    assert "client-0002" in {client["client_id"] for client in lost}
-    assert len(lost) <= 3
+    assert [record["status"] for record in result["rounds"]] == ["done"] * 3
+    lost = [client["client_id"] for client in result["rounds"][1]["clients"] if client["status"] == "failed"]
+    assert lost == ["client-0002"]
     assert set(statuses(result["rounds"][2]).values()) == {"done"}
 
 
@@ -178,16 +178,13 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_workers_killed_at_random_moments_cost_their_clients_and_nothing_else(tmp_path: Path) -> None:
-    """In every second round, when a random number of clients has answered, a random worker is killed.
-
-    Each task holds at most ceil(24 / (4 * 3)) = 2 clients, so each kill costs at most two updates.
-    """
+    """In every second round, when a random number of clients has answered, a random worker is killed."""
     output, errors = run_script(ASSASSIN, tmp_path).communicate(timeout=110)
     result = json.loads(output)
     assert result["num_kills"] == 10
     assert len(result["rounds"]) == 20
     failed = [client for record in result["rounds"] for client in record["clients"] if client["status"] == "failed"]
-    assert 0 < len(failed) <= 2 * result["num_kills"]
+    assert 0 < len(failed) <= result["num_kills"]
     assert all("killed by SIGKILL" in client["reason"] for client in failed)
     assert all(len(record["clients"]) == 24 for record in result["rounds"])
     assert "Traceback" not in errors

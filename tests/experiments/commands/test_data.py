@@ -48,9 +48,9 @@ def test_the_path_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_missing_and_an_unknown_set_end_with_one_plain_line() -> None:
-    for name, what in (("sms", "`fedgdl data fetch sms`"), ("smss", "did you mean sms?")):
+    for name, code, what in (("sms", 1, "`fedgdl data fetch sms`"), ("smss", 2, "did you mean sms?")):
         done = fedgdl("path", name)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("error: ")
         assert what in done.stderr
         assert "Traceback" not in done.stderr

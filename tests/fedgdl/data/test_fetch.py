@@ -13,7 +13,7 @@ from mail_archives import enron_members, serve, sms_bytes, write_tar, write_zip
 from fedgdl.data.fetch import fetch
 from fedgdl.data.source import Source, content_digest
 from fedgdl.data.sources import enron, sms
-from fedgdl.errors import DataCorrupt, DataError
+from fedgdl.errors import ConfigError, DataCorrupt, DataError
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_an_unreachable_server_is_said_so(folder: Path, cache: Path) -> None:
 @pytest.mark.parametrize("base_url", ["/some/folder", "file:///some/folder", "ftp://example.org"])
 def test_an_address_that_is_none_is_refused(cache: Path, base_url: str) -> None:
     del cache
-    with pytest.raises(DataError, match=r"http://.*set FEDGDL_DATA"):
+    with pytest.raises(ConfigError, match=r"http://.*set FEDGDL_DATA"):
         fetch(one_part("http://127.0.0.1:9"), base_url=base_url)
 
 

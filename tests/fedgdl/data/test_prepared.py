@@ -18,7 +18,7 @@ from fedgdl.data.mail import clean_split
 from fedgdl.data.prepared import PreparedMail, load_mail
 from fedgdl.data.source import Source
 from fedgdl.data.sources import enron
-from fedgdl.errors import DataCorrupt, DataError, DataMissing
+from fedgdl.errors import ConfigError, DataCorrupt, DataError, DataMissing
 
 SMALL = DataConfig("synthetic-mail", examples=300)
 FIVE = PartitionConfig("iid", 5)
@@ -175,9 +175,9 @@ def test_missing_data_without_a_fallback(root: Path) -> None:
         load_mail(DataConfig("enron"), 1)
     with pytest.raises(DataMissing, match="fedgdl data fetch sms"):
         load_mail(DataConfig("enron", fallback="sms"), 1)
-    with pytest.raises(DataError, match=r"did you mean synthetic-mail\?"):
+    with pytest.raises(ConfigError, match=r"did you mean synthetic-mail\?"):
         load_mail(DataConfig("enron", root=str(root), fallback="syntetic-mail"), 1)
-    with pytest.raises(DataError, match=r"did you mean enron\?"):
+    with pytest.raises(ConfigError, match=r"did you mean enron\?"):
         load_mail(DataConfig("enrn"), 1)
 
 

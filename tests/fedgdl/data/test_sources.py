@@ -10,7 +10,7 @@ from fedgdl.config import DataConfig
 from fedgdl.data.mail import Mail
 from fedgdl.data.registry import SOURCES, find_source, list_sources
 from fedgdl.data.sources import enron, enron_book, sms
-from fedgdl.errors import DataCorrupt, DataError
+from fedgdl.errors import ConfigError, DataCorrupt
 
 CONFIG = DataConfig("enron")
 
@@ -178,7 +178,7 @@ def test_every_registered_source_is_complete() -> None:
 
 
 def test_an_unknown_source_gives_the_nearest_name() -> None:
-    with pytest.raises(DataError, match=r"no data set 'enrom'; did you mean enron\?"):
+    with pytest.raises(ConfigError, match=r"no data set 'enrom'; did you mean enron\?"):
         find_source("enrom")
 
 

@@ -31,6 +31,7 @@ from fedgdl.wire import (
     ToCoordinator,
     ToWorker,
     TrainResult,
+    TrainStarted,
     TrainTask,
     WorkerFailed,
     WorkerReady,
@@ -51,7 +52,7 @@ def frame_of(body: bytes) -> bytes:
     return b"FG\x01\x00" + struct.pack("<I", zlib.crc32(body)) + body
 
 
-def check_bounds(message: object) -> None:
+def check_bounds(message: object) -> None:  # noqa: C901 (a case for each message)
     """Fails for a message with anything in it that is out of its bounds."""
     match message:
         case Shutdown():
@@ -72,6 +73,9 @@ def check_bounds(message: object) -> None:
             check_text(fingerprint, 0, 200)
         case WorkerFailed(reason):
             check_text(reason, 0, MAX_REASON_CHARACTERS)
+        case TrainStarted(round_index, client_id):
+            check_round(round_index)
+            check_text(client_id, 1, 200)
         case TrainResult(round_index, client_id, payload):
             check_round(round_index)
             check_text(client_id, 1, 200)

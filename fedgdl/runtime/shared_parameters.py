@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from fedgdl.errors import EngineError, ParameterError
 from fedgdl.parameters import Layout
+from fedgdl.runtime.signals import hangups_deferred
 
 __all__ = ["ParameterSlots", "Publication", "SharedParameters"]
 
@@ -143,7 +144,8 @@ class SharedParameters:
         self._is_owner = name is None
         own_name = f"fedgdl_{os.getpid()}_{secrets.token_hex(4)}"  # whose block it is shows in its name
         try:
-            self._memory = SharedMemory(name or own_name, create=self._is_owner, size=ParameterSlots.nbytes(layout))
+            with hangups_deferred():
+                self._memory = SharedMemory(name or own_name, self._is_owner, ParameterSlots.nbytes(layout))
         except OSError as error:
             what = "created" if self._is_owner else f"opened under the name {name}"
             message = f"no shared memory of {ParameterSlots.nbytes(layout):,} bytes could be {what}: {error}"

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["ignore_interrupts", "interrupted_once", "interrupts_deferred"]
+__all__ = ["hangups_deferred", "ignore_interrupts", "interrupted_once", "interrupts_deferred"]
 
 
 def ignore_interrupts() -> None:
@@ -67,6 +67,20 @@ def _blocked(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextlib.contextmanager
+def hangups_deferred() -> Iterator[None]:
+    """Holds SIGHUP back until the block has ended; processes started within never heed it.
+
+    For the resource tracker of `multiprocessing`, which removes what a killed coordinator leaves behind: started
+    without this, it would end with the terminal, before it has done so.
+    """
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    with _blocked(signal.SIGHUP):
+        yield
 
 
 @contextlib.contextmanager

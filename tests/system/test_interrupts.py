@@ -101,3 +101,19 @@ def test_a_closed_terminal_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     assert output.splitlines()[-1] == "caught"
     assert errors == ""
     assert not orphaned_blocks()
+
+
+def test_a_closed_terminal_and_a_kill_leave_nothing_either(tmp_path: Path) -> None:
+    """The hang-up reaches every process of the terminal; what the coordinator can no longer do, its tracker does."""
+    terminal = pexpect.spawn(
+        PROGRAM, [*LONG, "--out", "run"], cwd=str(tmp_path), env=environment_with(None), encoding="utf-8", timeout=60
+    )
+    terminal.expect(r"clients of round (\d\d)")
+    family = psutil.Process(terminal.pid).children(recursive=True)
+    for process in family:
+        process.send_signal(signal.SIGHUP)
+    terminal.kill(signal.SIGKILL)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert not psutil.wait_procs(family, timeout=5)[1]
+    assert not orphaned_blocks()

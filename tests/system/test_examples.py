@@ -51,6 +51,23 @@ def test_a_script_without_its_guard_is_told_what_to_do(tmp_path: Path) -> None:
     assert '__name__ == "__main__"' in finished.stderr
 
 
+def test_a_program_from_standard_input_is_told_what_to_do(tmp_path: Path) -> None:
+    program = (
+        "from experiments import load_config, simulate\nsimulate(load_config('spam', ['data.source=synthetic-mail']))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-"],
+        input=program,
+        cwd=tmp_path,
+        env=environment_with(None),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1
+    assert "save it as a file" in finished.stderr
+
+
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Returns the shipped notebook after every cell has been run by a kernel."""

@@ -27,6 +27,12 @@ def test_the_doctor_finds_a_package_that_is_shadowed(tmp_path: Path) -> None:
     assert "shadows" in finished.stdout
 
 
+def test_the_doctor_finds_a_data_folder_that_is_none(tmp_path: Path) -> None:
+    finished = fedgdl("doctor", cwd=tmp_path, data=tmp_path / "gone")
+    assert finished.returncode == 1
+    assert "gone, which is no folder" in finished.stdout
+
+
 def test_the_spam_benchmark_gives_ratios_with_their_circumstances(tmp_path: Path) -> None:
     document = fedgdl_json("bench", "spam", "--repeats", "3", cwd=tmp_path)
     assert [timing["dtype"] for timing in document["timings"]] == ["float64", "float32"]

@@ -1,9 +1,12 @@
 import json
+import subprocess
+import sys
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from program import fedgdl, fedgdl_json
+from program import environment_with, fedgdl, fedgdl_json
 
 from fedgdl.parameters import load_parameters
 
@@ -137,3 +140,52 @@ def test_a_truncated_archive_is_refused_by_name(tmp_path: Path, real_data: Path)
     assert "enron1.tar.gz" in finished.stderr
     assert "fedgdl data fetch enron" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+OWN = """
+name = "line"
+task = "own_task:LineTask"
+rounds = 2
+[data]
+source = "synthetic-mail"
+[training]
+learning_rate = 0.5
+batch_size = 20
+[engine]
+workers = 2
+"""
+
+
+def test_a_task_of_one_s_own_is_found_beside_its_config_in_worker_processes_too(tmp_path: Path) -> None:
+    example = files("experiments") / "examples" / "own_task.py"
+    (tmp_path / "own_task.py").write_text(example.read_text(encoding="utf-8"))
+    (tmp_path / "line.toml").write_text(OWN)
+    result = fedgdl_json("run", "line.toml", cwd=tmp_path)
+    assert [record["status"] for record in result["rounds"]] == ["done", "done"]
+    assert result["rounds"][1]["loss"] < result["rounds"][0]["loss"]
+
+
+def test_files_that_cannot_be_written_are_named_and_the_table_is_shown_all_the_same(tmp_path: Path) -> None:
+    """A folder stands where the model's file should be, as good as a full disk."""
+    script = tmp_path / "blocked.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from experiments.cli import main\n"
+        "from experiments import run_folder\n"
+        "class Blocked(run_folder.RunFolder):\n"
+        "    def run_started(self, history):\n"
+        "        super().run_started(history)\n"
+        "        (self.path / 'model.safetensors').mkdir()\n"
+        "run_folder.RunFolder = Blocked\n"
+        "main()\n"
+    )
+    arguments = [sys.executable, str(script), "run", "spam", *SMALL, "--rounds", "1", "--out", "run"]
+    finished = subprocess.run(
+        arguments, cwd=tmp_path, env=environment_with(None), capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 1
+    assert "model.safetensors could not be written" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "accuracy" in finished.stdout
+    assert (tmp_path / "run" / "result.json").stat().st_size > 0

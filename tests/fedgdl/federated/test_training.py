@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgdl.config import TrainingConfig
-from fedgdl.errors import DataError
+from fedgdl.errors import ConfigError, DataError
 from fedgdl.federated import ClientUpdate, train_client
-from fedgdl.federated.training import batch_bounds
+from fedgdl.federated.training import batch_bounds, checked_count
 
 START = np.array([0.5, -0.25, 0.125])
 POINTS = make_points(11, np.random.default_rng(3))
@@ -137,3 +137,10 @@ def test_batches_follow_each_other_and_are_full_but_for_the_last(num_examples: i
     assert rows == list(range(num_examples - num_examples % size if drop_last else num_examples))
     assert all(stop - start == size for start, stop in bounds[:-1])
     assert all(0 < stop - start <= size for start, stop in bounds[-1:])
+
+
+@pytest.mark.parametrize("count", [-1, 6, 2.5])
+def test_a_count_of_correct_predictions_that_cannot_be_is_the_task_s_fault(count: float) -> None:
+    with pytest.raises(ConfigError, match=rf"count_correct gave {count} for a batch of 5 examples"):
+        checked_count(count, 5)  # type: ignore[arg-type]
+    assert checked_count(np.int64(5), 5) == 5  # type: ignore[arg-type]

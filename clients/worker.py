@@ -113,7 +113,7 @@ class Worker:
         try:
             payload = self._population.client(client_id).take_part(message, self._participation)
         except ClientError as error:
-            return ClientFailed(message.round_index, client_id, error.reason[:MAX_REASON_CHARACTERS])
+            return ClientFailed(message.round_index, client_id, error.reason)
         except Exception as error:  # noqa: BLE001 (a task may raise anything; the round goes on without this client)
             words = error_in_words(error)
             is_new = words not in self._errors_told

@@ -214,9 +214,8 @@ def _engine(
             memory_name=memory.name,
             log_level=logging.getLogger().getEffectiveLevel(),
         )
-        cohort_size = min(experiment.cohort_size or num_clients, num_clients)
-        num_workers = experiment.engine.workers or usable_cores()
-        engine = ProcessEngine(min(num_workers, cohort_size), worker_main, setup)
+        num_workers = min(experiment.engine.workers or usable_cores(), experiment.cohort_size or num_clients)
+        engine = ProcessEngine(num_workers, worker_main, setup)
         try:
             yield engine, memory.slots
         finally:

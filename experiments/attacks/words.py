@@ -33,8 +33,6 @@ from fedgdl.data import BagExamples, PreparedMail
 from fedgdl.errors import ConfigError
 from fedgdl.federated import make_strategy
 from fedgdl.federated.spam_task import SpamTask
-from fedgdl.models import SpamModel
-from fedgdl.nn import Module
 from fedgdl.parameters import Layout
 from fedgdl.progress import watched
 from fedgdl.seeding import stream
@@ -193,6 +191,10 @@ class _OneEmailData:
         return self.mail.is_synthetic
 
     @property
+    def num_words(self) -> int:
+        return self.mail.num_words
+
+    @property
     def test(self) -> BagExamples:
         return self.emails
 
@@ -208,6 +210,3 @@ class _OneEmailTask(SpamTask):
 
     def load_data(self, experiment: Experiment) -> _OneEmailData:  # type: ignore[override]  # other data, same kind
         return self._data
-
-    def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
-        return SpamModel(self._data.mail.num_words, dtype=experiment.dtype)

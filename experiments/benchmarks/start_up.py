@@ -21,6 +21,7 @@ from experiments.callbacks import Callback
 from experiments.environment import machine, versions
 from experiments.run_history import RunHistory
 from experiments.simulation import load_config, simulate
+from fedgdl.data import load_mail
 from fedgdl.errors import DataMissing, RunFailed
 from fedgdl.federated import RoundRecord
 from fedgdl.progress import watched
@@ -38,7 +39,7 @@ class StartUpReport:
     Attributes:
         experiment: `spam-book` where its data is at hand, else `spam` on synthetic mail.
         repeats: how many runs.
-        start_up_seconds: median from the start of the process to the first task given to a ready worker.
+        start_up_seconds: median from the start of the process until the first client's training has begun.
         rounds_seconds: median wall-clock time of all rounds together.
         num_rounds: how many these were.
         added_worker_mb: by how much the memory of all processes of a run grows with each further worker, in
@@ -94,7 +95,6 @@ def run(repeats: int) -> StartUpReport:
         RunFailed: a run did not end well.
     """
     experiment, overrides = _choose()
-    _measure_memory(experiment, overrides, 1)  # prepares the data, too
     memory = {
         workers: _measure_memory(experiment, overrides, workers) for workers in watched((1, 3), "measuring memory")
     }
@@ -129,14 +129,19 @@ def _memory_of(process_id: int, *fields: str) -> int:
 
 
 def _choose() -> tuple[str, list[str]]:
-    from fedgdl.data import load_mail
-
-    config = load_config(_BOOK)
+    """Returns the experiment to run and its overrides; its data is prepared by then."""
+    choice: tuple[str, list[str]] = (_BOOK, [])
     try:
-        load_mail(config.data, config.seed)
+        _prepare(*choice)
     except DataMissing:
-        return _SYNTHETIC, ["data.source=synthetic-mail"]
-    return _BOOK, []
+        choice = (_SYNTHETIC, ["data.source=synthetic-mail"])
+        _prepare(*choice)
+    return choice
+
+
+def _prepare(experiment: str, overrides: list[str]) -> None:
+    config = load_config(experiment, overrides)
+    load_mail(config.data, config.seed)
 
 
 def _measure(experiment: str, overrides: list[str]) -> tuple[float, float, int]:

@@ -78,20 +78,22 @@ def _simulate(name: str, overrides: list[str], out: Path | None, *, as_json: boo
     try:
         with work_bar(console):
             simulate(config, [folder, remember, ProgressBar(console)])
-    except KeyboardInterrupt:
+    except (FedgdlError, KeyboardInterrupt) as error:
         if remember.history is None:
             raise
-    except FedgdlError as error:
-        failure = error
-    if remember.history is not None and folder.path is not None:
-        _show(remember.history, folder.path, as_json=as_json)
-        for problem in folder.problems:
-            typer.secho(f"error: {problem}", fg="red", err=True)
+        failure = error if isinstance(error, FedgdlError) else None
+    history = remember.history
+    if history is None or folder.path is None:
+        message = "a run that has ended has started before"
+        raise RuntimeError(message)
+    _show(history, folder.path, as_json=as_json)
+    for problem in folder.problems:
+        typer.secho(f"error: {problem}", fg="red", err=True)
     if failure is not None:
         raise failure
-    if remember.history is not None and remember.history.status == "interrupted":
+    if history.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
-    if folder.problems or (remember.history is not None and remember.history.status == "failed"):
+    if folder.problems or history.status == "failed":
         raise typer.Exit(1)
 
 

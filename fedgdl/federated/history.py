@@ -64,4 +64,5 @@ class RoundRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record as JSON-ready values."""
-        return {**asdict(self), "clients": [asdict(client) for client in self.clients]}
+        document = asdict(self)  # of the clients' records, too
+        return {**document, "clients": list(document["clients"])}

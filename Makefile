@@ -4,6 +4,8 @@
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
 
+TORCH  := torch==2.13.0
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
@@ -12,7 +14,7 @@ TOML    = pyproject.toml $(shell find fedgdl clients server experiments tests -n
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow check format lint types contracts spelling toml dev wheel install constraints clean
+.PHONY: help demo test test-slow check format lint types contracts spelling toml dev wheel install constraints torch clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -70,6 +72,9 @@ constraints: $(STAMPS)/venv ## resolve all dependencies anew (on Python 3.11) an
 	$(VENV)/fresh/bin/python -m pip freeze --exclude fedgdl >> $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 	rm -rf $(VENV)/fresh
+
+torch: $(STAMPS)/dev ## add PyTorch (large), for the tests and benchmarks that compare with it
+	$(PIP) install --constraint constraints.txt $(TORCH)
 
 clean: ## remove .venv, dist and every cache
 	rm -rf $(VENV) dist build .hypothesis .*_cache

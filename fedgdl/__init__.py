@@ -5,8 +5,8 @@ federations are started from `experiments`, which stands above this package.
 """
 
 from fedgdl import nn, optim
-from fedgdl.autograd import Tensor
+from fedgdl.autograd import Tensor, no_grad
 
-__all__ = ["Tensor", "__version__", "nn", "optim"]
+__all__ = ["Tensor", "__version__", "nn", "no_grad", "optim"]
 
 __version__ = "0.1.0"

@@ -152,9 +152,16 @@ class _LayoutDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Parameters:
     """One vector of a model's parameters and its named views.
 
+    Those of K clients at once are a stack: a vector for each, one below the other, in one array.
+
     Args:
         layout: what the elements mean.
-        vector: (layout.size,) array of the layout's dtype to adopt without copying; zeros when left out.
+        vector: (layout.size,) array of the layout's dtype to adopt without copying, or a stack of them,
+            (K, layout.size); zeros (layout.size,) when left out.
+
+    Attributes:
+        layout: as given.
+        vector: as given. The view of a parameter in a stack has shape (K, *shape), contiguous for each client.
 
     Raises:
         ParameterError: the vector's shape, dtype or memory order does not fit the layout.
@@ -165,7 +172,8 @@ class Parameters:
     def __init__(self, layout: Layout, vector: FloatArray | None = None) -> None:
         self.layout = layout
         self.vector: npt.NDArray[Any] = np.zeros(layout.size, layout.dtype) if vector is None else vector
-        if self.vector.shape != (layout.size,) or self.vector.dtype != layout.dtype:
+        stacked = self.vector.shape[:-1]
+        if self.vector.shape[-1:] != (layout.size,) or len(stacked) > 1 or self.vector.dtype != layout.dtype:
             message = (
                 f"the layout needs a vector of {layout.size} {layout.dtype} elements, "
                 f"got shape {self.vector.shape} of {self.vector.dtype}"
@@ -174,10 +182,10 @@ class Parameters:
         if not self.vector.flags.c_contiguous:
             message = "the parameter vector must be contiguous in memory; pass a copy"
             raise ParameterError(message)
-        self._views = {name: self.vector[where].reshape(shape) for name, where, shape in layout.slices()}
+        self._views = {name: self.vector[..., where].reshape(stacked + shape) for name, where, shape in layout.slices()}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """Returns the view of one parameter, of its shape; writing to it writes to the vector."""
+        """Returns the view of one parameter, of its shape or, in a stack, (K, *shape); writing to it writes on."""
         try:
             return self._views[name]
         except KeyError:
@@ -194,7 +202,8 @@ class Parameters:
 
     def __repr__(self) -> str:
         """Returns the names, the number of elements and the dtype, never the values."""
-        return f"Parameters({', '.join(self._views)}: {self.layout.size} x {self.layout.dtype})"
+        stacked = "".join(f"{num_clients} x " for num_clients in self.vector.shape[:-1])
+        return f"Parameters({', '.join(self._views)}: {stacked}{self.layout.size} x {self.layout.dtype})"
 
     def __reduce__(self) -> tuple[type["Parameters"], tuple[Layout, FloatArray]]:
         """Pickles and deep-copies layout and vector; the views are made anew, in the copy's own vector."""
@@ -204,18 +213,29 @@ class Parameters:
         """Copies a vector into this one: one copy, and every view sees it.
 
         Args:
-            vector: (size,) array of the layout's dtype.
+            vector: (size,) array of the layout's dtype, in a stack for every client; or a whole stack.
 
         Raises:
             ParameterError: its shape or dtype differs.
         """
-        if vector.shape != self.vector.shape or vector.dtype != self.vector.dtype:
+        fits = vector.shape in {self.vector.shape, self.vector.shape[-1:]}
+        if not fits or vector.dtype != self.vector.dtype:
             message = (
-                f"expected {self.vector.shape[0]} {self.vector.dtype} elements, "
-                f"got shape {vector.shape} of {vector.dtype}"
+                f"expected {self.layout.size} {self.vector.dtype} elements, got shape {vector.shape} of {vector.dtype}"
             )
             raise ParameterError(message)
         np.copyto(self.vector, vector)
+
+    def leading(self, num_clients: int) -> "Parameters":
+        """Returns the first clients of a stack: views of this one's memory.
+
+        Raises:
+            ParameterError: this is no stack, or one of fewer clients.
+        """
+        if self.vector.ndim != 2 or not 0 < num_clients <= len(self.vector):
+            message = f"a vector of shape {self.vector.shape} has no {num_clients} leading clients"
+            raise ParameterError(message)
+        return Parameters(self.layout, self.vector[:num_clients])
 
     def copy(self) -> "Parameters":
         """Returns parameters of the same layout with a vector of their own."""

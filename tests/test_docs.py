@@ -1,4 +1,4 @@
-"""The examples in the docstrings of all modules run, and each public module of the library has one."""
+"""The examples in the docstrings of all modules and on the pages of docs/ run; public modules have one."""
 
 import doctest
 import importlib
@@ -28,6 +28,7 @@ def _below(package: str, folders: Iterable[str]) -> Iterator[str]:
             yield from _below(found.name, [str(Path(folder) / below) for folder in folders])
 
 
+PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 MODULES = [name for package in PACKAGES for name in find_modules(package)]
 
 
@@ -48,3 +49,11 @@ def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert module.__doc__, f"{name} has no docstring"
     if must_have_an_example(name, is_package=hasattr(module, "__path__")):
         assert results.attempted > 0, f"{name} is public and shows no example"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testfile(str(page), module_relative=False)  # prints what differs
+    assert results.failed == 0
+    assert results.attempted > 0, f"{page.name} shows no example"

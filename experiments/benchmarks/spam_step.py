@@ -12,16 +12,16 @@ Example:
     ['float64', 'float32']
 """
 
-import statistics
-import time
-import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.benchmarks.core.hand_bags import SpamBag
+from experiments.benchmarks.measure import Timing, peak_bytes, take_turns
+from experiments.benchmarks.words import draw_bags
 from experiments.environment import blas_libraries, machine, versions
 from fedgdl.autograd import squared_error
 from fedgdl.errors import ConfigError, RunFailed
@@ -44,8 +44,6 @@ _SEED: Final = 12345
 _TOLERANCE: Final = {"float64": 1e-12, "float32": 1e-5}
 """How far the weights of both sides may lie apart after one pass over the batches: the order of
 some products differs, nothing else."""
-
-_Step = Callable[["_Mails"], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,87 +150,45 @@ class _Autograd:
         return loss.item()
 
 
-class _ByHand:
-    """The same step, written for this model alone; no bag may be empty."""
-
-    def __init__(self, dtype: DType, most_tokens: int) -> None:
-        self.weights = np.zeros(_VOCABULARY_SIZE, dtype)
-        self._words = np.empty(most_tokens, dtype)
-        self._prediction = np.empty(_BATCH_SIZE, dtype)
-        self._slope = np.empty(_BATCH_SIZE, dtype)
-        self._largest_exponent = 88.0 if dtype == "float32" else 709.0
-        self.kept_bytes = self._words.nbytes + self._prediction.nbytes + self._slope.nbytes
-
-    def __call__(self, mails: _Mails) -> float:
-        words = self._words[: mails.token_ids.size]
-        prediction, slope = self._prediction, self._slope
-        self.weights.take(mails.token_ids, out=words, mode="clip")  # the other modes buffer `out`
-        np.add.reduceat(words, mails.offsets[:-1], out=prediction)
-        np.negative(prediction, out=prediction)
-        np.minimum(prediction, self._largest_exponent, out=prediction)
-        np.exp(prediction, out=prediction)
-        prediction += 1
-        np.reciprocal(prediction, out=prediction)
-        np.subtract(1, prediction, out=slope)
-        slope *= prediction
-        prediction -= mails.labels
-        slope *= prediction
-        slope *= 2 * _LEARNING_RATE
-        sizes = mails.offsets[1:] - mails.offsets[:-1]
-        np.subtract.at(self.weights, mails.token_ids, slope.repeat(sizes))
-        return float(prediction @ prediction)
-
-
 def _batches(rng: np.random.Generator) -> list[_Mails]:
-    """Returns batches of bags of distinct words, drawn as often as Zipf's law says (1 / rank)."""
-    cumulative = np.cumsum(1 / np.arange(1, _VOCABULARY_SIZE + 1))
+    """Returns batches of bags of distinct words."""
     batches = []
     for _ in range(_NUM_BATCHES):
-        bags = []
-        for size in rng.integers(*_BAG_SIZES, size=_BATCH_SIZE, endpoint=True):
-            draws = np.searchsorted(cumulative, cumulative[-1] * rng.random(3 * size), side="right")
-            words, first = np.unique(draws, return_index=True)
-            bags.append(words[np.argsort(first)][:size])
-        offsets = np.concatenate(([0], np.cumsum([len(bag) for bag in bags])))
-        labels = np.arange(_BATCH_SIZE) % 2
-        batches.append(_Mails(np.concatenate(bags).astype(np.int64), offsets.astype(np.int64), labels))
+        sizes = rng.integers(*_BAG_SIZES, size=_BATCH_SIZE, endpoint=True)
+        batches.append(_Mails(*draw_bags(rng, _VOCABULARY_SIZE, sizes), np.arange(_BATCH_SIZE) % 2))
     return batches
 
 
 def _time(dtype: DType, batches: Sequence[_Mails], repeats: int) -> SpamStepTiming:
     mails = [_Mails(batch.token_ids, batch.offsets, batch.labels.astype(dtype)) for batch in batches]
-    autograd, by_hand = _Autograd(dtype), _ByHand(dtype, max(batch.token_ids.size for batch in mails))
-    for batch in mails:
+    autograd = _Autograd(dtype)
+    by_hand = SpamBag(
+        {"words.weight": np.zeros((_VOCABULARY_SIZE, 1), dtype)}, batch_size=_BATCH_SIZE, learning_rate=_LEARNING_RATE
+    )
+    prepared = [by_hand.prepare((batch.token_ids, batch.offsets, batch.labels)) for batch in mails]
+    for batch, same in zip(mails, prepared, strict=True):
         autograd(batch)
-        by_hand(batch)
-    difference = float(np.abs(autograd.weights - by_hand.weights).max())
+        by_hand.step(*same)
+    difference = float(np.abs(autograd.weights - by_hand.weights()["words.weight"][:, 0]).max())
     if not difference <= _TOLERANCE[dtype]:
         message = f"after {len(mails)} steps in {dtype} the weights of both sides differ by {difference}"
         raise RunFailed(message)
-    seconds: dict[_Step, list[float]] = {autograd: [], by_hand: []}
-    for repeat in range(repeats):
-        for step, shift in ((autograd, 0), (by_hand, _NUM_BATCHES // 2)):  # never a batch that was just in the cache
-            batch = mails[(repeat + shift) % _NUM_BATCHES]
-            start = time.perf_counter()
-            step(batch)
-            seconds[step].append(time.perf_counter() - start)
-    medians = {step: statistics.median(times) for step, times in seconds.items()}
+    seconds = take_turns(
+        {
+            "autograd": lambda index: autograd(mails[index % _NUM_BATCHES]),
+            # Never the batch that was just in the cache.
+            "by hand": lambda index: by_hand.step(*prepared[(index + _NUM_BATCHES // 2) % _NUM_BATCHES]),
+        },
+        repeats,
+        settling=0,
+    )
+    ours, hand = Timing.of(seconds["autograd"]), Timing.of(seconds["by hand"])
     return SpamStepTiming(
         dtype=dtype,
-        autograd_us=1e6 * medians[autograd],
-        by_hand_us=1e6 * medians[by_hand],
-        ratio=medians[autograd] / medians[by_hand],
-        autograd_peak_bytes=_peak_bytes(autograd, mails[0]),
-        by_hand_peak_bytes=by_hand.kept_bytes + _peak_bytes(by_hand, mails[0]),
+        autograd_us=ours.median_us,
+        by_hand_us=hand.median_us,
+        ratio=ours.median_us / hand.median_us,
+        autograd_peak_bytes=peak_bytes(lambda: autograd(mails[0])),
+        by_hand_peak_bytes=by_hand.kept_bytes + peak_bytes(lambda: by_hand.step(*prepared[0])),
         largest_difference=difference,
     )
-
-
-def _peak_bytes(step: _Step, batch: _Mails) -> int:
-    """Returns the most that one step allocates at a time."""
-    tracemalloc.start()
-    try:
-        step(batch)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()

@@ -1,15 +1,21 @@
 """`fedgdl bench`: ratios measured side by side on this machine."""
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from experiments.commands.output import JsonOption, error_console, print_json
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 __all__ = ["bench"]
 
 _NAMES: Final = {
     "spam": "a training step of the spam model, against NumPy written by hand",
+    "core": "training steps of fourteen small models, against NumPy by hand and PyTorch (if it is installed)",
+    "cohort": "small models of many clients trained as one stack, against one after another",
     "start-up": "from the typed command to the first client's training, and what a worker costs",
 }
 
@@ -17,6 +23,9 @@ _NAMES: Final = {
 def bench(
     name: Annotated[str | None, typer.Argument(help=f"What to measure: {', '.join(_NAMES)}.")] = None,
     *,
+    rows: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Of core: only these rows, e.g. mlp-b10,imdb-b1.")
+    ] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="How often each side is measured.")] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the benchmarks and exit.")] = False,
     as_json: JsonOption = False,
@@ -32,13 +41,51 @@ def bench(
     if name is None or name not in _NAMES:
         message = f"expected one of: {', '.join(_NAMES)}"
         raise typer.BadParameter(message, param_hint="NAME")
+    if rows is not None and name != "core":
+        message = "only the benchmark core has rows to choose from"
+        raise typer.BadParameter(message, param_hint="--rows")
     from experiments.progress import work_bar
 
     with work_bar(error_console()):
-        if name == "spam":
+        if name == "core":
+            _bench_core([row.strip() for row in rows.split(",")] if rows else [], repeats, as_json=as_json)
+        elif name == "cohort":
+            _bench_cohort(repeats, as_json=as_json)
+        elif name == "spam":
             _bench_spam(repeats or 300, as_json=as_json)
         else:
             _bench_start_up(repeats or 5, as_json=as_json)
+
+
+def _bench_core(rows: list[str], repeats: int | None, *, as_json: bool) -> None:
+    from experiments.benchmarks.core import run
+    from experiments.benchmarks.tables import core_table
+
+    report = run(rows, repeats)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    _print_table(core_table(report))
+    for row in report.rows:
+        typer.echo(f"  {row.name}: {row.what}")
+    missed = [row.name for row in report.rows if not row.is_by_hand_goal_met or row.is_torch_goal_met is False]
+    verdict = f"missed by {', '.join(missed)}" if missed else "all met"
+    typer.echo(f"goals: at most {report.goal_over_by_hand:g} times the step by hand, faster than PyTorch; {verdict}")
+    if "torch" not in report.versions:
+        typer.echo("PyTorch is not installed, so nothing is compared with it: pip install torch")
+    _print_where(report.machine, report.versions, report.blas)
+
+
+def _bench_cohort(repeats: int | None, *, as_json: bool) -> None:
+    from experiments.benchmarks.cohort import run
+    from experiments.benchmarks.tables import cohort_table
+
+    report = run(repeats)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    _print_table(cohort_table(report))
+    _print_where(report.machine, report.versions, report.blas)
 
 
 def _bench_spam(repeats: int, *, as_json: bool) -> None:
@@ -79,5 +126,19 @@ def _bench_start_up(repeats: int, *, as_json: bool) -> None:
     _print_where(report.machine, report.versions)
 
 
-def _print_where(machine: str, versions: dict[str, str]) -> None:
-    typer.echo(f"{machine}; " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+def _print_table(table: "Table") -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width: nothing is cut
+    console.print(table)
+
+
+def _print_where(machine: str, versions: dict[str, str], blas: Sequence[dict[str, Any]] = ()) -> None:
+    libraries = [
+        f"{info['internal_api']} {info['version']} ({info['architecture']}, {info['num_threads']} thread"
+        f"{'' if info['num_threads'] == 1 else 's'})"
+        for info in blas
+    ]
+    typer.echo(f"{machine}; " + ", ".join([*(f"{name} {version}" for name, version in versions.items()), *libraries]))

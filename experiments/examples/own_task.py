@@ -83,7 +83,8 @@ class LineTask:
 
     def predict(self, model: nn.Module, batch: Points) -> Tensor:
         """Returns the heights at the batch's x."""
-        return model(batch.x)
+        heights: Tensor = model(batch.x)
+        return heights
 
     def loss(self, prediction: Tensor, batch: Points) -> Tensor:
         """Returns the sum of the squared errors."""

@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 
 from fedgdl.autograd.sparse import SparseGradient
-from fedgdl.autograd.tensor import Array, Tensor, no_grad
+from fedgdl.autograd.tape import no_grad
+from fedgdl.autograd.tensor import Array, Tensor
 from fedgdl.errors import GraphError
 
 __all__ = ["gradcheck"]
@@ -53,7 +54,7 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor | Array],
     try:
         for step in (_STEP, -_STEP):
             for leaf, original, u in zip(leaves, originals, directions, strict=True):
-                leaf.data = original + step * u
+                leaf.data = np.asarray(original + step * u)  # without axes, NumPy would give a scalar
             with no_grad():
                 values.append(float(np.vdot(function(*leaves).data, weights)))
     finally:

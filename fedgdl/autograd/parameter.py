@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fedgdl.autograd.sparse import SparseGradient, add_rows
+from fedgdl.autograd.blas import multiply_into
+from fedgdl.autograd.scatter import add_rows
+from fedgdl.autograd.sparse import SparseGradient
 from fedgdl.autograd.tensor import Array, Tensor
 from fedgdl.parameters import Layout, Parameters
 
@@ -35,19 +37,36 @@ class GradientVector:
 
     Args:
         layout: the layout of the model's parameters.
+        num_clients: K, for a stack of K such vectors.
     """
 
-    __slots__ = ("_views", "layout")
+    __slots__ = ("_stacked", "_views", "layout")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, num_clients: int | None = None) -> None:
         self.layout = layout
+        self._stacked = () if num_clients is None else (num_clients,)
         self._views: Parameters | None = None
 
-    def view(self, name: str) -> Array:
-        """Returns the place of one parameter's gradient; it holds anything until the first gradient is copied in."""
+    @property
+    def vector(self) -> Array:
+        """The vector, (P,) or (K, P); it holds anything where no gradient was put yet."""
+        return self._whole().vector
+
+    def view(self, name: str, num_clients: int | None = None) -> Array:
+        """Returns the place of one parameter's gradient; it holds anything until the first gradient is copied in.
+
+        Args:
+            name: of the parameter.
+            num_clients: in a stack, of how many leading clients; all when left out.
+        """
+        view = self._whole()[name]
+        return view if num_clients is None else view[:num_clients]
+
+    def _whole(self) -> Parameters:
         if self._views is None:
-            self._views = Parameters(self.layout, np.empty(self.layout.size, self.layout.dtype))
-        return self._views[name]
+            shape = (*self._stacked, self.layout.size)
+            self._views = Parameters(self.layout, np.empty(shape, self.layout.dtype))
+        return self._views
 
 
 class Parameter(Tensor):
@@ -60,18 +79,19 @@ class Parameter(Tensor):
     Attributes:
         name: its path in the model, e.g. `"words.weight"`; empty until the model is flattened.
         parameters: the vector of which `data` is a view; none until the model is flattened.
+        gradients: the vector its dense gradient lies in; none until the model is flattened.
 
     Raises:
         GraphError: the data are not float32 or float64.
     """
 
-    __slots__ = ("_buffer", "_gradients", "name", "parameters")
+    __slots__ = ("_buffer", "gradients", "name", "parameters")
 
     def __init__(self, data: npt.ArrayLike, *, requires_grad: bool = True) -> None:
         super().__init__(np.asarray(data, order="C"), requires_grad=requires_grad)
         self.name = ""
         self.parameters: Parameters | None = None
-        self._gradients: GradientVector | None = None
+        self.gradients: GradientVector | None = None
         self._buffer: Array | None = None
 
     def bind(self, name: str, parameters: Parameters, gradients: GradientVector) -> None:
@@ -82,12 +102,21 @@ class Parameter(Tensor):
             parameters: the model's vector; its view takes over this parameter's values.
             gradients: where a dense gradient is to be put.
         """
-        view = parameters[name]
-        np.copyto(view, self.data)
-        self.data = view
+        np.copyto(parameters[name], self.data)
         self.name = name
+        self.gradients = gradients
+        self.look_into(parameters)
+
+    def look_into(self, parameters: Parameters) -> None:
+        """Makes another vector's values this parameter's: those of the leading clients of its stack, say.
+
+        The gradient is dropped, and no value is copied.
+
+        Args:
+            parameters: a vector with a view of this parameter's name.
+        """
+        self.data = parameters[self.name]
         self.parameters = parameters
-        self._gradients = gradients
         self._buffer = None
         self.grad = None
 
@@ -98,15 +127,48 @@ class Parameter(Tensor):
             GraphError: shape or dtype differ from the data's.
         """
         self._check(gradient)
-        if isinstance(self.grad, np.ndarray):
+        if self.grad is None and self._buffer is not None:  # as in every step but the first
+            np.copyto(self._buffer, gradient)
+            self.grad = self._buffer
+        elif isinstance(self.grad, np.ndarray):
             self.grad += gradient
-            return
+        else:
+            place = self._place()
+            np.copyto(place, gradient)
+            self._arrived(place)
+
+    def receive_product(self, a: Array, b: Array) -> None:
+        """Takes in the gradient a @ b, multiplied straight into its place where it is the first to arrive.
+
+        Args:
+            a: (..., n, k) of the data's dtype.
+            b: (..., k, m) of the data's dtype; (..., n, m) is the data's shape.
+        """
+        if self.grad is None and self._buffer is not None:  # as in every step but the first
+            multiply_into(a, b, self._buffer)
+            self.grad = self._buffer
+        elif isinstance(self.grad, np.ndarray):
+            self.grad += a @ b
+        else:
+            place = self._place()
+            multiply_into(a, b, place)
+            self._arrived(place)
+
+    def _place(self) -> Array:
+        """Returns where a dense gradient belongs."""
         if self._buffer is None:
-            self._buffer = self._gradients.view(self.name) if self._gradients is not None else np.empty_like(self.data)
-        np.copyto(self._buffer, gradient)
-        if self.grad is not None:  # rows came first: from here on the gradient is dense
-            self.grad.add_to(self._buffer)
-        self.grad = self._buffer
+            if self.gradients is None:
+                self._buffer = np.empty_like(self.data)
+            else:
+                stacked = self.parameters is not None and self.parameters.vector.ndim == 2
+                self._buffer = self.gradients.view(self.name, len(self.data) if stacked else None)
+        return self._buffer
+
+    def _arrived(self, place: Array) -> None:
+        """Makes what was put into its place the gradient."""
+        if isinstance(self.grad, SparseGradient):  # rows came first: from here on the gradient is dense
+            self.grad.add_to(place)
+        self.grad = place
 
     def receive_rows(
         self, ids: npt.NDArray[np.int64], rows: Array, repeats: npt.NDArray[np.int64] | None = None

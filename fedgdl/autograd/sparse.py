@@ -12,44 +12,15 @@ Example:
     array([2., 0., 4.], dtype=float32)
 """
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd.scatter import add_rows
 from fedgdl.errors import GraphError
 
-__all__ = ["SparseGradient", "add_rows"]
-
-
-def add_rows(
-    array: npt.NDArray[Any],
-    ids: npt.NDArray[np.int64],
-    rows: npt.NDArray[Any],
-    repeats: npt.NDArray[np.int64] | None = None,
-    *,
-    scale: float = 1.0,
-) -> None:
-    """Adds `scale` times a row to `array[id]` for every id, in place; repeated ids each count.
-
-    Args:
-        array: (V, ...) floats to change.
-        ids: (n,) int64 row numbers, 0 to V - 1; not checked again.
-        rows: (n, ...) of the array's dtype and row shape, one for each id; or (b, ...) with `repeats`.
-        repeats: (b,) int64 of sum n: the first `repeats[0]` ids share the first row, and so on.
-        scale: what the rows are multiplied by.
-    """
-    scaled = rows if scale == 1.0 else scale * rows
-    if repeats is not None:
-        scaled = scaled.repeat(repeats, axis=0)
-    if not array.flags.c_contiguous:
-        np.add.at(array, ids, scaled)
-        return
-    # Only one-dimensional `add.at` has a fast loop, so wider rows are addressed element by element.
-    width = math.prod(array.shape[1:])
-    positions = ids if width == 1 else (ids[:, np.newaxis] * width + np.arange(width)).reshape(-1)
-    np.add.at(array.reshape(-1), positions, scaled.reshape(-1))
+__all__ = ["SparseGradient"]
 
 
 class SparseGradient:
@@ -57,8 +28,11 @@ class SparseGradient:
 
     The pieces are kept by reference: their arrays may not be written to while they are in here.
 
+    The tables of K clients are a stack, (K, V, D); the id of row i of client k is then k V + i, from 0 to
+    K V - 1, and within a piece the clients come in order.
+
     Args:
-        shape: (V, ...) the table's shape.
+        shape: (V, ...) the table's shape, or of a stack (K, V, ...) with at least one axis after V.
         dtype: the table's dtype.
 
     Attributes:
@@ -84,14 +58,16 @@ class SparseGradient:
 
         Args:
             ids: (n,) int64 row numbers, 0 to V - 1; they may repeat.
-            rows: (n, ...) what is added to the gradient of each of these rows; or (b, ...) with `repeats`.
+            rows: (n, ...) what is added to the gradient of each of these rows; or (b, ...) with `repeats`. One
+                axis less than the shape has says that it is a stack's.
             repeats: (b,) int64 of sum n: the first `repeats[0]` ids share the first row, and so on.
 
         Raises:
             GraphError: the rows' shape or dtype does not fit the table and the ids.
         """
         count = ids if repeats is None else repeats
-        if rows.shape != (*count.shape, *self.shape[1:]) or rows.dtype != self.dtype:
+        stacked = rows.ndim == len(self.shape) - 1 > 1
+        if rows.shape != count.shape + self.shape[1 + stacked :] or rows.dtype != self.dtype:
             message = (
                 f"gradient rows for {count.size} ids or bags of a {self.shape} table of {self.dtype} "
                 f"cannot have shape {rows.shape} and dtype {rows.dtype}"

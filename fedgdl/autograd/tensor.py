@@ -1,19 +1,7 @@
-"""A tensor that remembers how it was computed, and the run backward through what it remembers.
+"""Tensors: arrays that remember how they were computed, and what they offer in formulas.
 
-Each result of an operation holds its place on the tape (a number that only grows), its inputs
-and a closure `vjp` (vector-Jacobian product) that hands the gradient on to these inputs.
-`backward` collects what can be reached, without recursion, and runs it from the highest place
-to the lowest, so that a tensor used several times has every gradient together before it hands
-on their sum. What has run is freed.
-
-Rules an operation keeps:
-    - `vjp` closes over arrays and input tensors, never over its own result: no reference cycles, so
-      a forward pass that is dropped is freed at once.
-    - Gradients that are passed on are owned by no one: they are never written to. Only leaves
-      (tensors that are not the result of an operation) own the array their gradients add up in.
-    - Data of parameters may change only when no graph that read them is left.
-
-Not here: the operations (`operations`), and parameters that live in a model's vector (`parameter`).
+Not here: what the operations do (`arithmetic`, `reduction`, `shape` and their like), the run
+backward (`tape`), and parameters that live in a model's vector (`parameter`).
 
 Example:
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -23,47 +11,36 @@ Example:
     array([4., 6., 8.])
 """
 
-import contextlib
 import functools
-import itertools
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn, TypeAlias, Union
+from collections.abc import Callable, Iterator, Sequence
+from types import EllipsisType
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from fedgdl.autograd.sparse import SparseGradient, add_rows
+from fedgdl import autograd  # still on its way in; complete by the time a method is called
+from fedgdl.autograd.tape import Array, Node, mode, next_position
 from fedgdl.errors import GraphError
 
-__all__ = ["Array", "Operand", "Tensor", "no_grad", "record"]
+__all__ = ["Array", "Index", "Operand", "Tensor", "record"]
 
-Array: TypeAlias = npt.NDArray[Any]
 Operand: TypeAlias = Union["Tensor", Array, float, np.integer[Any], np.floating[Any]]
+_Part: TypeAlias = (
+    int
+    | slice
+    | EllipsisType
+    | npt.NDArray[np.integer[Any]]
+    | npt.NDArray[np.bool_]
+    | Sequence[int]
+    | Sequence[bool]
+    | None
+)
+Index: TypeAlias = _Part | tuple[_Part, ...]
+"""What may stand in brackets after a tensor: what NumPy takes after an array."""
 
 
-class _Mode(threading.local):
-    """Whether operations of this thread are recorded."""
-
-    recording = True
-
-
-_mode: Final = _Mode()
-_positions: Final = itertools.count(1)
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Operations within this context, in this thread, keep nothing for a run backward; also a decorator."""
-    former = _mode.recording
-    _mode.recording = False
-    try:
-        yield
-    finally:
-        _mode.recording = former
-
-
-class Tensor:
+class Tensor(Node):
     """An array of floats, and how it was computed.
 
     Args:
@@ -81,43 +58,10 @@ class Tensor:
         GraphError: the data are not float32 or float64.
     """
 
-    __slots__ = ("__weakref__", "_inputs", "_pending", "_position", "_vjp", "data", "grad", "requires_grad")
+    __slots__ = ()
 
     # NumPy leaves `array + tensor` to the tensor's `__radd__`, instead of adding element by element.
     __array_ufunc__ = None
-
-    def __init__(self, data: npt.ArrayLike, *, requires_grad: bool = False) -> None:
-        array = np.asarray(data)
-        if array.dtype.char not in "fd":
-            message = f"Tensor: data must be float32 or float64, got {array.dtype} of shape {array.shape}"
-            raise GraphError(message)
-        self.data: Array = array
-        self.requires_grad = requires_grad
-        self.grad: Array | SparseGradient | None = None
-        self._position = 0
-        self._inputs: tuple[Tensor, ...] = ()
-        self._vjp: Callable[[Array], None] | None = None
-        self._pending: Array | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The data's shape."""
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The data's dtype, float32 or float64."""
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.data.size
 
     def item(self) -> float:
         """Returns the value of a tensor of one element.
@@ -133,106 +77,6 @@ class Tensor:
     def detach(self) -> "Tensor":
         """Returns a tensor of the same data (not copied) that is a constant."""
         return Tensor(self.data)
-
-    def backward(self, gradient: float | Array | None = None) -> None:
-        """Brings every leaf that this tensor was computed from its gradient, and frees the graph.
-
-        Args:
-            gradient: the gradient of what is minimised by this tensor: a number that stands for each
-                element (any scale of a loss), or an array of the data's shape and dtype. Left out, 1;
-                only a tensor of one element may leave it out.
-
-        Raises:
-            GraphError: the tensor depends on nothing that requires a gradient, its graph was already run
-                backward, or the gradient is missing or does not fit.
-        """
-        if not self.requires_grad:
-            message = f"backward: this tensor of shape {self.shape} depends on nothing that requires a gradient"
-            raise GraphError(message)
-        nodes = self._nodes()
-        self.receive(self._seed(gradient))
-        try:
-            while nodes:
-                vjp, pending = nodes.pop()._release()
-                if pending is not None:
-                    vjp(pending)
-        finally:
-            for node in nodes:  # none are left, unless a vjp raised
-                node._release()
-
-    def receive(self, gradient: Array) -> None:
-        """Takes in a gradient of the data's shape and dtype, adding it to what arrived before.
-
-        Called by the `vjp` of operations; the array stays the caller's and is not written to.
-
-        Raises:
-            GraphError: shape or dtype differ from the data's, a defect of the operation that calls.
-        """
-        self._check(gradient)
-        if self._vjp is not None:
-            self._pending = gradient if self._pending is None else self._pending + gradient
-        elif self.grad is None:
-            self.grad = np.array(gradient)
-        else:
-            self.grad += gradient
-
-    def receive_rows(
-        self, ids: npt.NDArray[np.int64], rows: Array, repeats: npt.NDArray[np.int64] | None = None
-    ) -> None:
-        """Takes in a gradient that is zero but for some rows.
-
-        Args:
-            ids: (n,) int64 row numbers of the data, 0 to V - 1; they may repeat.
-            rows: (n, ...) what is added to the gradient of each of these rows; or (b, ...) with `repeats`.
-            repeats: (b,) int64 of sum n: the first `repeats[0]` ids share the first row, and so on.
-        """
-        dense = np.zeros_like(self.data)
-        add_rows(dense, ids, rows, repeats)
-        self.receive(dense)
-
-    def _check(self, gradient: Array) -> None:
-        if gradient.shape != self.data.shape or gradient.dtype != self.data.dtype:
-            message = (
-                f"a gradient of shape {gradient.shape} and {gradient.dtype} "
-                f"came for data of shape {self.data.shape} and {self.data.dtype}"
-            )
-            raise GraphError(message)
-
-    def _seed(self, gradient: float | Array | None) -> Array:
-        if gradient is None:
-            if self.data.size != 1:
-                message = f"backward: a tensor of shape {self.shape} needs a gradient; sum it first, or pass 1.0"
-                raise GraphError(message)
-            gradient = 1.0
-        if isinstance(gradient, np.ndarray):
-            return gradient
-        seed = np.array(float(gradient), self.data.dtype)
-        return seed if self.data.ndim == 0 else np.full(self.data.shape, seed)
-
-    def _nodes(self) -> "list[Tensor]":
-        """Returns the results of operations this tensor depends on, itself among them, in the tape's order."""
-        nodes: list[Tensor] = []
-        seen = {self}
-        waiting = [self]
-        while waiting:
-            node = waiting.pop()
-            if node._vjp is None:
-                continue
-            if node._vjp is _freed:
-                _freed(node.data)
-            nodes.append(node)
-            for tensor in node._inputs:
-                if tensor not in seen:
-                    seen.add(tensor)
-                    waiting.append(tensor)
-        nodes.sort(key=_by_position)
-        return nodes
-
-    def _release(self) -> tuple[Callable[[Array], None], Array | None]:
-        """Forgets how this result was computed; returns its closure and the gradient that waited for it."""
-        vjp, pending = self._vjp or _freed, self._pending
-        self._vjp, self._pending, self._inputs = _freed, None, ()
-        return vjp, pending
 
     def __repr__(self) -> str:
         """Returns the values as NumPy prints them, and whether a gradient is wanted."""
@@ -265,55 +109,130 @@ class Tensor:
 
     def __add__(self, other: Operand) -> "Tensor":
         """Returns self + other, broadcast."""
-        return operations.add(self, other)
+        return autograd.add(self, other)
 
     def __radd__(self, other: Operand) -> "Tensor":
         """Returns other + self, broadcast."""
-        return operations.add(other, self)
+        return autograd.add(other, self)
 
     def __sub__(self, other: Operand) -> "Tensor":
         """Returns self - other, broadcast."""
-        return operations.sub(self, other)
+        return autograd.sub(self, other)
 
     def __rsub__(self, other: Operand) -> "Tensor":
         """Returns other - self, broadcast."""
-        return operations.sub(other, self)
+        return autograd.sub(other, self)
 
     def __mul__(self, other: Operand) -> "Tensor":
         """Returns the elementwise product, broadcast."""
-        return operations.mul(self, other)
+        return autograd.mul(self, other)
 
     def __rmul__(self, other: Operand) -> "Tensor":
         """Returns the elementwise product, broadcast."""
-        return operations.mul(other, self)
+        return autograd.mul(other, self)
+
+    def __truediv__(self, other: Operand) -> "Tensor":
+        """Returns the elementwise quotient, broadcast."""
+        return autograd.div(self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Tensor":
+        """Returns the elementwise quotient, broadcast."""
+        return autograd.div(other, self)
+
+    def __pow__(self, exponent: Operand) -> "Tensor":
+        """Returns self to the power of a number, or of an exponent for each element."""
+        return autograd.pow(self, exponent)
+
+    def __rpow__(self, base: Operand) -> "Tensor":
+        """Returns a base above 0 to the power of each element."""
+        return autograd.pow(base, self)
 
     def __neg__(self) -> "Tensor":
         """Returns -self."""
-        return operations.neg(self)
+        return autograd.neg(self)
 
     def __matmul__(self, other: "Tensor | Array") -> "Tensor":
         """Returns the matrix product over the last two axes."""
-        return operations.matmul(self, other)
+        return autograd.matmul(self, other)
 
     def __rmatmul__(self, other: Array) -> "Tensor":
         """Returns the matrix product over the last two axes."""
-        return operations.matmul(other, self)
+        return autograd.matmul(other, self)
+
+    def __getitem__(self, index: "Index") -> "Tensor":
+        """Returns a part, by any index that NumPy takes."""
+        return autograd.getitem(self, index)
+
+    def __iter__(self) -> "Iterator[Tensor]":
+        """Yields the parts along the first axis."""
+        if not self.data.ndim:
+            message = "a tensor without axes has no parts to go through"
+            raise GraphError(message)
+        return (autograd.getitem(self, index) for index in range(len(self.data)))
 
     def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> "Tensor":
         """Returns the sum over an axis, some axes, or all elements."""
-        return operations.sum(self, axis, keepdims=keepdims)
+        return autograd.sum(self, axis, keepdims=keepdims)
 
     def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> "Tensor":
         """Returns the mean over an axis, some axes, or all elements."""
-        return operations.mean(self, axis, keepdims=keepdims)
+        return autograd.mean(self, axis, keepdims=keepdims)
 
-    def reshape(self, *shape: int) -> "Tensor":
-        """Returns the same elements in another shape; one side may be -1."""
-        return operations.reshape(self, shape)
+    def max(self, axis: int | None = None, *, keepdims: bool = False) -> "Tensor":
+        """Returns the largest along an axis, or of all elements."""
+        return autograd.max(self, axis, keepdims=keepdims)
+
+    def exp(self) -> "Tensor":
+        """Returns e to the power of self, elementwise."""
+        return autograd.exp(self)
+
+    def log(self) -> "Tensor":
+        """Returns the natural logarithm, elementwise."""
+        return autograd.log(self)
+
+    def relu(self) -> "Tensor":
+        """Returns the larger of 0 and self, elementwise."""
+        return autograd.relu(self)
+
+    def tanh(self) -> "Tensor":
+        """Returns the hyperbolic tangent, elementwise."""
+        return autograd.tanh(self)
 
     def sigmoid(self) -> "Tensor":
         """Returns 1 / (1 + exp(-self)), elementwise."""
-        return operations.sigmoid(self)
+        return autograd.sigmoid(self)
+
+    def softmax(self, axis: int = -1) -> "Tensor":
+        """Returns exp(self) divided by its sum along an axis."""
+        return autograd.softmax(self, axis)
+
+    def log_softmax(self, axis: int = -1) -> "Tensor":
+        """Returns the logarithm of the softmax along an axis."""
+        return autograd.log_softmax(self, axis)
+
+    def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
+        """Returns the same elements in another shape, given as numbers or as a tuple; one side may be -1."""
+        return autograd.reshape(self, _listed(shape))
+
+    def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
+        """Returns the axes in the order given as numbers or as a tuple, or reversed."""
+        return autograd.transpose(self, _listed(axes) if axes else None)
+
+    def swapaxes(self, axis: int, other: int) -> "Tensor":
+        """Returns two axes in each other's place."""
+        return autograd.swapaxes(self, axis, other)
+
+    @property
+    def T(self) -> "Tensor":  # noqa: N802 (its name in NumPy and PyTorch)
+        """The transposed matrix.
+
+        Raises:
+            GraphError: this is no matrix; in a stack of matrices, say which axes with `swapaxes`.
+        """
+        if self.data.ndim != 2:
+            message = f"T: needs a tensor of two axes, got shape {self.data.shape}; use swapaxes or transpose"
+            raise GraphError(message)
+        return autograd.transpose(self)
 
 
 def record(data: Array, inputs: tuple[Tensor, ...], vjp: Callable[[Array], None]) -> Tensor:
@@ -328,11 +247,11 @@ def record(data: Array, inputs: tuple[Tensor, ...], vjp: Callable[[Array], None]
     result = Tensor.__new__(Tensor)  # without __init__: an operation's result needs no checks
     result.data = data if type(data) is np.ndarray else np.asarray(data)
     result.grad = result._pending = None
-    if _mode.recording:
+    if mode.recording:
         for tensor in inputs:
             if tensor.requires_grad:
                 result.requires_grad = True
-                result._position = next(_positions)
+                result._position = next_position()
                 result._inputs = inputs
                 result._vjp = vjp
                 return result
@@ -343,18 +262,8 @@ def record(data: Array, inputs: tuple[Tensor, ...], vjp: Callable[[Array], None]
     return result
 
 
-def _freed(_: Array) -> NoReturn:
-    """Stands where a result's closure was, once it has run."""
-    message = (
-        "backward: a part of this graph was already run backward and freed; "
-        "add up the losses and run backward once, or compute it again"
-    )
-    raise GraphError(message)
-
-
-def _by_position(tensor: Tensor) -> int:
-    return tensor._position
-
-
-# The operators need the operations, and these need Tensor: whichever module is asked for first, both are whole here.
-from fedgdl.autograd import operations  # noqa: E402
+def _listed(numbers: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:
+    """Returns the numbers of a shape or an order, whether they came one by one or as one tuple."""
+    if len(numbers) == 1 and isinstance(numbers[0], tuple):
+        return numbers[0]
+    return numbers  # type: ignore[return-value] # tuples among them are refused by NumPy

@@ -42,7 +42,8 @@ class SpamTask:
 
     def predict(self, model: Module, batch: BagExamples) -> Tensor:
         """Returns the probability that each e-mail is spam, shape (examples,)."""
-        return model(batch.token_ids, batch.offsets)
+        probabilities: Tensor = model(batch.token_ids, batch.offsets)
+        return probabilities
 
     def loss(self, prediction: Tensor, batch: BagExamples) -> Tensor:
         """Returns the sum over the e-mails of (probability - label) squared."""

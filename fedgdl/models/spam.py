@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd import Tensor
-from fedgdl.nn import EmbeddingBag, Module, Sigmoid
+from fedgdl.nn import EmbeddingBag, Module, Sigmoid, init
 from fedgdl.parameters import DType
 
 __all__ = ["SpamModel"]
@@ -36,14 +36,16 @@ class SpamModel(Module):
     """
 
     def __init__(self, vocabulary_size: int, *, dtype: DType) -> None:
-        self.words = EmbeddingBag(vocabulary_size, 1, dtype=dtype)
+        self.words = EmbeddingBag(vocabulary_size, 1, initial=init.zeros, dtype=dtype)
         self.squash = Sigmoid()
 
     def forward(self, token_ids: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
-        """Returns the probability of spam of each e-mail, (b,).
+        """Returns the probability of spam of each e-mail, (b,), in a stack (K, b).
 
         Args:
             token_ids: (n,) int64, the words of all e-mails one after another, 0 to V - 1.
-            offsets: (b + 1,) int64; e-mail i has `token_ids[offsets[i]:offsets[i + 1]]`.
+            offsets: (b + 1,) int64; e-mail i has `token_ids[offsets[i]:offsets[i + 1]]`. In a stack
+                (K * b + 1,): the e-mails of all clients end to end in the order of the clients.
         """
-        return self.squash(self.words(token_ids, offsets).reshape(-1))
+        sums = self.words(token_ids, offsets)
+        return self.squash(sums.reshape(*sums.shape[:-1]))

@@ -1,71 +1,92 @@
 """Stochastic gradient descent: each parameter moves against its gradient.
 
-Not here: momentum and decay, and the server's own step (`fedgdl.federated`).
+Not here: the server's own step (`fedgdl.federated`).
 
 Example:
     >>> import numpy as np
     >>> weight = Parameter(np.array([1.0, 1.0]))
-    >>> optimizer = SGD([weight], lr=0.5)
-    >>> (weight * np.array([2.0, 0.0])).sum().backward()
-    >>> optimizer.step()
+    >>> optimizer = SGD([weight], lr=0.5, momentum=0.5)
+    >>> for _ in range(2):
+    ...     (weight * np.array([2.0, 0.0])).sum().backward()
+    ...     optimizer.step()
     >>> weight.data
-    array([0., 1.])
+    array([-1.5,  1. ])
 """
 
-import math
 from collections.abc import Iterable
 
 from fedgdl.autograd import Parameter, SparseGradient
+from fedgdl.autograd.blas import axpy
 from fedgdl.errors import ConfigError
+from fedgdl.optim.checks import fraction, not_negative
+from fedgdl.optim.optimizer import Optimizer
+from fedgdl.optim.runs import Array, Home
 
 __all__ = ["SGD"]
 
 
-class SGD:
-    """Plain stochastic gradient descent, in place.
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum and weight decay if wanted.
+
+        gradient = gradient + weight_decay * value
+        velocity = momentum * velocity + gradient               (0 at first)
+        value    = value - lr * velocity                        (without momentum: gradient)
+        value    = value - lr * (gradient + momentum * velocity)    (Nesterov)
+
+    Sparse gradients of tables: repeated rows are summed first, then the rule is applied to the rows that were
+    touched. All other rows keep their values and their velocity: neither decays until the row is touched again. Plain
+    SGD adds what arrived to the rows, in the order of arrival.
 
     Args:
         parameters: what to move; frozen ones stay.
-        lr: the learning rate, a positive finite number; `lr` may be set anew between steps.
+        lr: the learning rate, positive.
+        momentum: from 0 up to but not including 1.
+        weight_decay: 0 or more; the factor of half the squared values in what is minimised.
+        nesterov: whether the gradient is taken to be the one after the next step of the velocity; needs momentum.
 
     Raises:
-        ConfigError: the learning rate is not positive and finite.
+        ConfigError: a number is outside its range, Nesterov is asked for without momentum, or the parameters are none.
+
+    Source:
+        Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep learning", ICML
+        2013, with the learning rate outside of the velocity.
     """
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
-        self.parameters = list(parameters)
-        self.lr = lr
+    _in_blocks = False
 
-    @property
-    def lr(self) -> float:
-        """The learning rate."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        if not (math.isfinite(lr) and lr > 0):
-            message = f"the learning rate must be a positive finite number, got {lr}"
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        *,
+        nesterov: bool = False,
+    ) -> None:
+        self.momentum = fraction("SGD", "momentum", momentum)
+        self.weight_decay = not_negative("SGD", "weight_decay", weight_decay)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            message = "SGD: nesterov=True needs momentum above 0, got 0.0"
             raise ConfigError(message)
-        self._lr = float(lr)  # a NumPy float64 would turn float32 parameters into float64
+        super().__init__(parameters, lr, {"velocity": 0.0} if self.momentum else {})
 
-    def step(self) -> None:
-        """Moves each parameter by -lr times its gradient, and uses the gradient up.
-
-        A parameter without a gradient stays as it is. Rows of a sparse gradient that name the same
-        row of a table all count. Afterwards no parameter has a gradient, so a loop of `backward` and `step`
-        needs no `zero_grad`.
-        """
-        for parameter in self.parameters:
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            if isinstance(gradient, SparseGradient):
-                gradient.add_to(parameter.data, -self._lr)
+    def _change(self, step: int, data: Array, gradient: Array, scratch: Array, state: tuple[Array, ...]) -> None:
+        if self.weight_decay:
+            axpy(self.weight_decay, data, gradient)
+        if state:
+            (velocity,) = state
+            velocity *= self.momentum
+            velocity += gradient
+            if self.nesterov:
+                axpy(self.momentum, velocity, gradient)
             else:
-                parameter.data -= self._lr * gradient
-            parameter.grad = None
+                gradient = velocity
+        axpy(-self._lr, gradient, data)
 
-    def zero_grad(self) -> None:
-        """Drops gradients that no step has used, after a batch that failed, say."""
-        for parameter in self.parameters:
-            parameter.grad = None
+    def _change_table(self, parameter: Parameter, data: Array, home: Home, index: int) -> None:
+        gradient = parameter.grad
+        if self.momentum or self.weight_decay or not isinstance(gradient, SparseGradient):
+            super()._change_table(parameter, data, home, index)
+        else:
+            gradient.add_to(data, -self._lr)

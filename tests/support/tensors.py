@@ -1,5 +1,6 @@
-"""Bags of words and the obvious loops over them, for tests of tensors, layers and models."""
+"""Bags of words and the obvious loops over them, shapes and checks, for tests of tensors, layers and models."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from fedgdl.autograd import Parameter, SparseGradient, Tensor
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,63 @@ def parameter(*shape: int, dtype: str = "float64", seed: int = 0) -> Parameter:
 def leaf(*shape: int, dtype: str = "float64", seed: int = 0) -> Tensor:
     """A leaf of normal values that requires a gradient."""
     return Tensor(np.random.default_rng(seed).normal(size=shape).astype(dtype), requires_grad=True)
+
+
+# Pairs of shapes: equal, broadcast on either side and on both, without axes, of size 0 and of size 1.
+PAIRS: list[tuple[Shape, Shape]] = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (2, 3)),
+    ((2, 1), (1, 3)),
+    ((2, 3), (2, 1)),
+    ((4, 1, 3), (2, 1)),
+    ((), (2, 2)),
+    ((2, 2), ()),
+    ((), ()),
+    ((1,), (1, 1)),
+    ((1,), (5,)),
+    ((0,), (0,)),
+    ((0, 3), (3,)),
+    ((1, 3), (0, 3)),
+    ((2, 0), (1,)),
+    ((1, 1, 1), (2, 3)),
+    ((0, 1), (1, 0)),
+]
+
+
+def shape_ids(cases: Sequence[tuple[Shape, Shape]]) -> list[str]:
+    """A name for each pair of shapes."""
+    return [f"{a}-{b}" for a, b in cases]
+
+
+def assert_stack_equals_alone(
+    stacked: Callable[[Tensor], Tensor],
+    alone: Callable[[Tensor, int], Tensor],
+    data: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+) -> None:
+    """Checks that each client of a stack has the bits it has alone, in the result and in its gradient.
+
+    `stacked` takes all clients' data (K, ...), `alone` those of one client (...), and its number.
+    """
+    together = Tensor(data, requires_grad=True)
+    result = stacked(together)
+    seed = rng.normal(size=result.shape).astype(result.dtype)
+    result.backward(seed)
+    for client in range(len(data)):
+        single = Tensor(data[client].copy(), requires_grad=True)
+        own = alone(single, client)
+        own.backward(seed[client, ...])
+        assert own.dtype == result.dtype
+        np.testing.assert_array_equal(own.data, result.data[client])
+        np.testing.assert_array_equal(dense_gradient(single), dense_gradient(together)[client])
+
+
+def assert_inputs_are_left_alone(operation: Callable[..., Tensor], *arrays: npt.NDArray[np.float64]) -> None:
+    """Runs an operation and its gradient on arrays, and on a gradient, that cannot be written to."""
+    for array in arrays:
+        array.setflags(write=False)
+    result = operation(*(Tensor(array, requires_grad=True) for array in arrays))
+    seed = np.ones(result.shape)
+    seed.setflags(write=False)
+    result.backward(seed)

@@ -41,6 +41,30 @@ def test_the_spam_benchmark_gives_ratios_with_their_circumstances(tmp_path: Path
     assert {"machine", "versions", "blas", "repeats"} <= document.keys()
 
 
+def test_the_core_benchmark_takes_rows_and_prints_one_document_or_a_table(tmp_path: Path) -> None:
+    options = ("bench", "core", "--rows", "relu-mlp-b1, mlp-b1", "--repeats", "2")
+    document = fedgdl_json(*options, cwd=tmp_path)
+    assert [row["name"] for row in document["rows"]] == ["mlp-b1", "relu-mlp-b1"]
+    for row in document["rows"]:
+        assert row["fedgdl_over_by_hand"] == row["fedgdl"]["median_us"] / row["by_hand"]["median_us"]
+    text = fedgdl(*options, cwd=tmp_path).stdout
+    assert "relu-mlp-b1: MLP 784-40-10, relu, mean squared error, batch 1" in text
+    assert "goals: at most 1.25 times the step by hand" in text
+
+
+def test_rows_are_spelt_right_and_belong_to_core(tmp_path: Path) -> None:
+    finished = fedgdl("bench", "core", "--rows", "imbd-b1", cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "did you mean imdb-b1?" in finished.stderr
+    assert fedgdl("bench", "spam", "--rows", "mlp-b1", cwd=tmp_path).returncode == 2
+
+
+def test_the_cohort_benchmark_prints_gains_beside_goals(tmp_path: Path) -> None:
+    text = fedgdl("bench", "cohort", "--repeats", "1", cwd=tmp_path).stdout
+    assert "MLP 784>100>10" in text
+    assert "79,510" in text
+
+
 @pytest.mark.slow
 def test_the_start_up_benchmark_measures_a_real_run(tmp_path: Path) -> None:
     document = fedgdl_json("bench", "start-up", "--repeats", "1", cwd=tmp_path)
@@ -61,5 +85,6 @@ def test_a_further_worker_costs_less_than_60_mb_on_the_book_s_data(tmp_path: Pat
 
 
 def test_the_list_of_benchmarks(tmp_path: Path) -> None:
-    assert set(fedgdl_json("bench", "--list", cwd=tmp_path)["benchmarks"]) == {"spam", "start-up"}
+    listed = fedgdl_json("bench", "--list", cwd=tmp_path)["benchmarks"]
+    assert set(listed) == {"cohort", "core", "spam", "start-up"}
     assert fedgdl("bench", "nonsense", cwd=tmp_path).returncode == 2

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensors import Bags, bag_lists, dense_gradient, leaf, parameter, slow_bags, slow_table_gradient
+from stacks import stacked_parameter
+from tensors import (
+    Bags,
+    bag_lists,
+    dense_gradient,
+    leaf,
+    parameter,
+    slow_bags,
+    slow_table_gradient,
+)
 
 from fedgdl.autograd import Parameter, SparseGradient, Tensor, embedding_bag, gradcheck
 from fedgdl.errors import GraphError
@@ -108,7 +117,14 @@ def test_a_table_without_rows_has_empty_bags_only() -> None:
 
 INT = np.int64
 REFUSED: list[tuple[str, tuple[int, ...], object, object, str, str]] = [
-    ("table of one axis", (5,), [0], [0, 1], "sum", r"table must have shape \(V, D\), got \(5,\)"),
+    (
+        "table of one axis",
+        (5,),
+        [0],
+        [0, 1],
+        "sum",
+        r"table must have shape \(V, D\) or, stacked, \(K, V, D\), got \(5,\)",
+    ),
     ("unknown mode", (5, 1), [0], [0, 1], "max", "mode is"),
     ("32-bit ids", (5, 1), np.zeros(1, np.int32), [0, 1], "sum", "must be int64 of one axis, got int32"),
     ("float offsets", (5, 1), [0], [0.0, 1.0], "sum", "and float64 of shape"),
@@ -126,3 +142,50 @@ REFUSED: list[tuple[str, tuple[int, ...], object, object, str, str]] = [
 def test_misuse_is_told(shape: tuple[int, ...], ids: object, offsets: object, mode: Mode, message: str) -> None:
     with pytest.raises(GraphError, match=f"^embedding_bag: .*{message}"):
         embedding_bag(leaf(*shape), np.asarray(ids), np.asarray(offsets), mode)
+
+
+@pytest.mark.parametrize("num_clients", [1, 2, 5])
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("width", [1, 3, 40])
+def test_a_stack_has_the_bits_of_each_client_alone(num_clients: int, mode: Mode, width: int) -> None:
+    rng = np.random.default_rng(num_clients)
+    lists: list[tuple[int, ...]] = [
+        tuple(rng.integers(0, 30, size).tolist()) for size in rng.integers(0, 40, 3 * num_clients)
+    ]
+    stack = stacked_parameter(rng.normal(size=(num_clients, 30, width)).astype("float32"))
+    together = Bags(tuple(lists))
+    y = embedding_bag(stack, together.token_ids, together.offsets, mode)
+    assert y.shape == (num_clients, 3, width)
+    gradient = rng.normal(size=y.shape).astype("float32")
+    y.backward(gradient)
+    assert isinstance(stack.grad, SparseGradient)
+    stepped = stack.data.copy()
+    stack.grad.add_to(stepped, -0.1)
+    for client in range(num_clients):
+        own = Bags(tuple(lists[3 * client : 3 * client + 3]))
+        alone = Parameter(stack.data[client].copy())
+        own_y = embedding_bag(alone, own.token_ids, own.offsets, mode)
+        own_y.backward(gradient[client])
+        np.testing.assert_array_equal(y.data[client], own_y.data)
+        assert isinstance(alone.grad, SparseGradient)
+        np.testing.assert_array_equal(stack.grad.to_dense()[client], alone.grad.to_dense())
+        alone.grad.add_to(alone.data, -0.1)
+        np.testing.assert_array_equal(stepped[client], alone.data)
+
+
+def test_stacked_gradients() -> None:
+    bags = Bags(((0, 1, 1), (), (2,), (0,), (3, 3), ()))
+    for mode in ("sum", "mean"):
+        for table in (leaf(2, 4, 3), stacked_parameter(np.random.default_rng(1).normal(size=(2, 4, 3)))):
+            gradcheck(
+                lambda t, mode=mode: embedding_bag(t, bags.token_ids, bags.offsets, mode).sigmoid(),
+                [table],
+                np.random.default_rng(1),
+            )
+
+
+def test_a_stack_needs_as_many_bags_for_each_client() -> None:
+    with pytest.raises(GraphError, match=r"^embedding_bag: 3 bags are not as many for each of 2 clients"):
+        embedding_bag(leaf(2, 5, 1), np.array([0, 0, 0]), np.arange(4))
+    with pytest.raises(GraphError, match=r"ids must be 0 to 4 for a table of shape \(2, 5, 1\)"):
+        embedding_bag(leaf(2, 5, 1), np.array([0, 5]), np.arange(3))

@@ -1,30 +1,12 @@
-"""Sparse gradients and the addition of rows."""
+"""Sparse gradients: the pieces that arrive, in one table and in a stack of tables."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedgdl.autograd.sparse import SparseGradient, add_rows
+from fedgdl.autograd import SparseGradient
 from fedgdl.errors import GraphError
-
-
-@given(
-    st.lists(st.integers(0, 4), max_size=12),
-    st.sampled_from([(), (1,), (3,), (2, 3), (0,)]),
-    st.sampled_from([1.0, -0.5]),
-    st.sampled_from(["C", "F"]),
-)
-def test_adding_rows_is_the_loop(ids: list[int], row_shape: tuple[int, ...], scale: float, order: str) -> None:
-    rng = np.random.default_rng(len(ids))
-    array = np.asarray(rng.normal(size=(5, *row_shape)), order=order)  # type: ignore[call-overload]
-    rows = rng.normal(size=(len(ids), *row_shape))
-    rows.setflags(write=False)
-    expected = array.copy()
-    for index, row in zip(ids, rows, strict=True):
-        expected[index] += scale * row
-    add_rows(array, np.array(ids, np.int64), rows, scale=scale)
-    np.testing.assert_allclose(array, expected, rtol=1e-13, atol=1e-13)
 
 
 @given(st.lists(st.lists(st.integers(0, 4), max_size=4), max_size=5), st.sampled_from([1, 3]))
@@ -42,8 +24,10 @@ def test_shared_rows_are_added_for_each_of_their_ids(bags: list[list[int]], widt
 
 
 def test_float32_is_kept_with_any_scale() -> None:
+    gradient = SparseGradient((2, 1), np.dtype("float32"))
+    gradient.append(np.array([1, 1]), np.ones((2, 1), "float32"))
     array = np.zeros((2, 1), "float32")
-    add_rows(array, np.array([1, 1]), np.ones((2, 1), "float32"), scale=0.25)
+    gradient.add_to(array, 0.25)
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, [[0], [0.5]])
 
@@ -59,6 +43,13 @@ def test_pieces_add_up_and_can_be_scaled() -> None:
     assert repr(gradient) == "SparseGradient(3 rows of a (3, 2) table, float64)"
 
 
+def test_a_stack_of_tables() -> None:
+    gradient = SparseGradient((2, 3, 1), np.dtype("float64"))
+    gradient.append(np.array([0, 5, 5]), np.array([[1.0], [2.0], [4.0]]))
+    gradient.append(np.array([1, 1, 3]), np.array([[8.0], [16.0]]), np.array([2, 1]))
+    np.testing.assert_array_equal(gradient.to_dense()[..., 0], [[1, 16, 0], [16, 0, 6]])
+
+
 def test_pieces_that_do_not_fit_are_refused() -> None:
     gradient = SparseGradient((3, 2), np.dtype("float64"))
     for rows, repeats in (
@@ -71,3 +62,7 @@ def test_pieces_that_do_not_fit_are_refused() -> None:
         with pytest.raises(GraphError, match=r"of a \(3, 2\) table of float64 cannot have shape"):
             gradient.append(np.array([0, 1]), rows, repeats)
     assert gradient.pieces == []
+    stacked = SparseGradient((4, 3, 2), np.dtype("float64"))
+    for rows in (np.ones((2, 3)), np.ones((2, 4, 2)), np.ones(2)):
+        with pytest.raises(GraphError, match=r"of a \(4, 3, 2\) table"):
+            stacked.append(np.array([0, 1]), rows)

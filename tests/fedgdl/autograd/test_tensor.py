@@ -315,7 +315,9 @@ def test_leaves_are_copied_without_their_gradient_and_results_are_not() -> None:
         copy.deepcopy(x * 2)
 
 
-@pytest.mark.parametrize("module", ["gradcheck", "operations", "parameter", "sparse", "tensor"])
+@pytest.mark.parametrize(
+    "module", ["arithmetic", "gradcheck", "operands", "parameter", "product", "shape", "sparse", "tape", "tensor"]
+)
 def test_each_module_may_be_imported_first(module: str) -> None:
     code = f"from fedgdl.autograd import {module}; from fedgdl import Tensor; print((Tensor([1.0]) + 1).item())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

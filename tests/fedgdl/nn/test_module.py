@@ -1,7 +1,9 @@
-"""Modules: what they find, how their parameters become one vector, and how they are copied."""
+"""Modules: what they find, how their parameters become one vector, and how they are copied, saved and loaded."""
 
 import copy
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from tensors import dense_gradient
 
 from fedgdl.autograd import Parameter, Tensor
 from fedgdl.errors import ParameterError
-from fedgdl.nn import EmbeddingBag, Module, Sigmoid
+from fedgdl.nn import Dropout, EmbeddingBag, Linear, Module, Sequential, Sigmoid, Tanh, init
 
 
 class Scale(Module):
@@ -31,7 +33,7 @@ class Tower(Module):
         self.first = Parameter(np.full(2, 2, "float32"))
         self.scales = [Scale(2)]
         self.nested = ([Scale(2)], Sigmoid())
-        self.words = EmbeddingBag(3, 2, dtype="float32")
+        self.words = EmbeddingBag(3, 2, initial=init.zeros)
         self.again = self.words
         self.tied = self.words.weight
         self.last = Parameter(np.full((), 9, "float32"))
@@ -62,6 +64,7 @@ def test_parameters_are_found_in_order_each_once() -> None:
         "Sigmoid",
         "EmbeddingBag",
     ]
+    assert [path for path, _ in tower.named_modules()] == ["", "scales.0", "nested.0.0", "nested.1", "words"]
 
 
 def test_a_module_that_holds_its_owner_is_walked_once() -> None:
@@ -180,3 +183,118 @@ def test_a_copy_is_a_model_of_its_own() -> None:
 def test_repr_lists_names_and_shapes() -> None:
     assert repr(Scale(2)) == "Scale(factor (2,), shift (1, 2))"
     assert repr(Sigmoid()) == "Sigmoid()"
+
+
+def test_a_module_may_return_several_tensors() -> None:
+    class Both(Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x * 2
+
+    once, twice = Both()(Tensor([1.0]))
+    assert (once.item(), twice.item()) == (1, 2)
+
+
+def test_a_module_may_name_its_contents_itself() -> None:
+    class Renamed(Scale):
+        def contents(self) -> Any:
+            return ((name.replace("factor", "weight"), value) for name, value in super().contents())
+
+    assert [name for name, _ in Renamed(2).named_parameters()] == ["weight", "shift"]
+
+
+def test_a_stream_reaches_what_draws_however_deep() -> None:
+    dropout = Dropout()
+    model = Sequential(Sequential(dropout))
+    rng = np.random.default_rng(1)
+    assert model.train(rng) is model
+    assert dropout.rng is rng
+    assert model.rng is None
+    model.eval()
+    assert dropout.rng is rng
+    assert model.train()[0] is model[0]
+    assert dropout.rng is None
+
+
+def network(seed: int = 1, hidden: int = 4, dtype: str = "float32") -> Sequential:
+    rng = np.random.default_rng(seed)
+    return Sequential(
+        Linear(3, hidden, rng=rng, dtype=dtype),  # type: ignore[arg-type]
+        Tanh(),
+        Linear(hidden, 2, rng=rng, dtype=dtype),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_was_saved_is_loaded(tmp_path: Path, dtype: str, *, flat: bool) -> None:
+    model, other = network(1, dtype=dtype), network(2, dtype=dtype)
+    if flat:
+        model.flatten()
+        other.flatten()
+    model.save(tmp_path / "model.safetensors")
+    other.load(str(tmp_path / "model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(theirs.data, mine.data)
+        assert (mine.parameters is not None) == flat
+    if flat:
+        np.testing.assert_array_equal(other.flatten().vector, model.flatten().vector)
+
+
+def test_to_save_and_load_a_part_leaves_its_vector_alone(tmp_path: Path) -> None:
+    model = network()
+    flat = model.flatten()
+    model[0].save(tmp_path / "first")
+    first = flat.vector[:16].copy()
+    flat.vector[:] = 0
+    model[0].load(tmp_path / "first")
+    np.testing.assert_array_equal(flat.vector[:16], first)
+    np.testing.assert_array_equal(flat.vector[16:], np.zeros(10))
+    assert model.flatten() is flat
+
+
+def test_a_file_that_does_not_fit_is_refused_by_its_differences(tmp_path: Path) -> None:
+    network(hidden=5).save(tmp_path / "wide")
+    model = network()
+    before = copy.deepcopy(model)
+    with pytest.raises(ParameterError, match=r"0.weight has shape \(3, 5\) instead of \(3, 4\); 0.bias has shape"):
+        model.load(tmp_path / "wide")
+    with pytest.raises(ParameterError, match=r"2\.weight is not expected; 2\.bias is not expected"):
+        Sequential(Linear(3, 5, rng=np.random.default_rng(1))).load(tmp_path / "wide")
+    with pytest.raises(ParameterError, match="dtype is float32 instead of float64"):
+        network(hidden=5, dtype="float64").load(tmp_path / "wide")
+    with pytest.raises(ParameterError, match="cannot be read as a model file"):
+        model.load(tmp_path / "missing")
+    (tmp_path / "damaged").write_bytes((tmp_path / "wide").read_bytes()[:50])
+    with pytest.raises(ParameterError, match="cannot be read as a model file"):
+        model.load(tmp_path / "damaged")
+    for old, new in zip(before.parameters(), model.parameters(), strict=True):
+        np.testing.assert_array_equal(old.data, new.data)
+
+
+def test_a_stack_is_loaded_but_not_saved(tmp_path: Path) -> None:
+    model = network()
+    model.save(tmp_path / "one")
+    stack = network(2).stack(3)
+    with pytest.raises(ParameterError, match=r"a stack of 3 clients is not saved; load one client's row of `flatten"):
+        stack.save(tmp_path / "stack")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    stack.load(tmp_path / "one")
+    np.testing.assert_array_equal(stack.flatten().vector, [model.flatten().vector] * 3)
+
+
+def test_what_has_no_parameters_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="it has no parameters"):
+        Tanh().save(tmp_path / "nothing")
+    assert not list(tmp_path.iterdir())
+
+
+def test_copies_of_stacks_are_stacks_of_their_own() -> None:
+    stack = network().stack(2)
+    flat = stack.flatten()
+    flat.vector[1] = 7
+    for other in (copy.deepcopy(stack), pickle.loads(pickle.dumps(stack))):
+        assert {module.num_clients for module in other.modules()} == {2}
+        theirs = other.flatten()
+        np.testing.assert_array_equal(theirs.vector, flat.vector)
+        assert not np.shares_memory(theirs.vector, flat.vector)

@@ -1,0 +1,244 @@
+"""How a convolution becomes matrix products: neighbourhoods of pixels, written out as columns.
+
+- `TapColumns`, for few channels: whole neighbourhoods, tap by tap, (kh, kw, C, n, Ho, Wo), and one product.
+- `RowColumns`, else: the neighbourhood along a row only, (rows, Wo, kw, C), 1/kh of the memory. A
+  kernel row's product is with one slice of these rows, and BLAS adds it to the others'. On the way back BLAS adds up
+  into the same slices, so that NumPy adds kw arrays and not kh kw.
+
+Both write to their own memory, so they serve one operation at a time.
+
+Not here: biases, activations and checks (`convolution`).
+
+Example:
+    >>> geometry = Geometry.of((1, 3, 3, 1), (2, 2, 1, 1), stride=1, padding=0)
+    >>> y = np.empty((1, 2, 2, 1))
+    >>> columns = columns_of(geometry, y.dtype)
+    >>> for _ in columns.forward(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), y):
+    ...     pass
+    >>> y.ravel()
+    array([4., 4., 4., 4.])
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from fedgdl.autograd import workspace
+from fedgdl.autograd.blas import accumulate_product
+from fedgdl.autograd.tape import Array
+
+__all__ = ["Geometry", "RowColumns", "TapColumns", "columns_of"]
+
+_FEW: Final = 32
+"""Below this many numbers in a row of a neighbourhood, products by row are too thin for BLAS."""
+_BLOCK_BYTES: Final = 1 << 18
+"""How large the columns of some samples may be, 256 KiB: with results and gradients they share a cache of 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The sizes of a convolution.
+
+    Attributes:
+        num_samples: N, how many images.
+        height: H, of an image.
+        width: W, of an image.
+        channels: C, of an image.
+        kernel_height: kh.
+        kernel_width: kw.
+        filters: O, channels of the result.
+        stride: by how many pixels the window moves.
+        padding: zeros on each side of the image.
+        rows: Ho, of the result.
+        columns: Wo, of the result.
+    """
+
+    num_samples: int
+    height: int
+    width: int
+    channels: int
+    kernel_height: int
+    kernel_width: int
+    filters: int
+    stride: int
+    padding: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, images: tuple[int, ...], kernels: tuple[int, ...], stride: int, padding: int) -> "Geometry":
+        """Returns the sizes for images (N, H, W, C) and kernels (kh, kw, C, O)."""
+        num_samples, height, width, channels = images
+        kernel_height, kernel_width, _, filters = kernels
+        rows = (height + 2 * padding - kernel_height) // stride + 1
+        columns = (width + 2 * padding - kernel_width) // stride + 1
+        return cls(
+            num_samples,
+            height,
+            width,
+            channels,
+            kernel_height,
+            kernel_width,
+            filters,
+            stride,
+            padding,
+            rows,
+            columns,
+        )
+
+    @property
+    def result(self) -> tuple[int, int, int, int]:
+        """(N, Ho, Wo, O), the result's shape."""
+        return self.num_samples, self.rows, self.columns, self.filters
+
+    def inside(self, padded: Array) -> Array:
+        """(..., H + 2 padding or more, W + 2 padding, C) -> (..., H, W, C): the image within the zeros."""
+        start = self.padding
+        return padded[..., start : start + self.height, start : start + self.width, :]
+
+
+def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> "TapColumns | RowColumns":
+    """Returns the faster of the two for these sizes."""
+    few = geometry.kernel_width * geometry.channels < _FEW
+    return TapColumns(geometry, dtype) if few else RowColumns(geometry, dtype)
+
+
+class TapColumns:
+    """Whole neighbourhoods of some samples at a time."""
+
+    def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
+        self._geometry = geometry
+        self._pixels = geometry.rows * geometry.columns
+        self._taps = geometry.kernel_height * geometry.kernel_width * geometry.channels
+        block = max(1, _BLOCK_BYTES // (self._taps * self._pixels * dtype.itemsize))
+        self._block = min(block, max(geometry.num_samples, 1))
+        height, width = geometry.height + 2 * geometry.padding, geometry.width + 2 * geometry.padding
+        self._padded = workspace.empty((self._block, height, width, geometry.channels), dtype)
+        self._columns = workspace.empty((self._taps * self._block * self._pixels,), dtype)
+
+    def forward(self, x: Array, w: Array, y: Array) -> Iterator[Array]:
+        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): writes the convolution to y, yielding each part done."""
+        self._padded.fill(0)
+        weight = w.reshape(self._taps, -1)
+        for part in self._parts():
+            columns = self._load(x[part])
+            np.matmul(columns.T, weight, out=y[part].reshape(-1, weight.shape[1]))
+            yield y[part]
+
+    def backward(self, x: Array, w: Array, g: Array, dw: Array, dx: Array | None) -> None:
+        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): adds to dw (of w's shape), writes dx (of x's shape)."""
+        self._padded.fill(0)
+        weight, sums = w.reshape(self._taps, -1), dw.reshape(self._taps, -1)
+        for part in self._parts():
+            gradient = np.ascontiguousarray(g[part]).reshape(-1, weight.shape[1])
+            columns = self._load(x[part])
+            accumulate_product(columns, gradient, sums)
+            if dx is not None:
+                np.matmul(weight, gradient.T, out=columns)
+                dx[part] = self._fold(columns, len(dx[part]))
+
+    def _parts(self) -> Iterator[slice]:
+        for start in range(0, self._geometry.num_samples, self._block):
+            yield slice(start, min(start + self._block, self._geometry.num_samples))
+
+    def _load(self, x: Array) -> Array:
+        """(n, H, W, C) -> (kh kw C, n Ho Wo): the columns of some samples."""
+        num_samples = len(x)
+        self._geometry.inside(self._padded[:num_samples])[...] = x
+        windows = self._windows(num_samples)
+        columns = self._columns[: windows.size].reshape(windows.shape)
+        np.copyto(columns, windows)
+        return columns.reshape(self._taps, -1)
+
+    def _fold(self, columns: Array, num_samples: int) -> Array:
+        """(kh kw C, n Ho Wo) -> (n, H, W, C): the sums over the columns in which each pixel is."""
+        padded = self._padded[:num_samples]
+        padded.fill(0)
+        windows = self._windows(num_samples)
+        columns = columns.reshape(windows.shape)
+        for row in range(windows.shape[0]):
+            for column in range(windows.shape[1]):
+                windows[row, column] += columns[row, column]
+        return self._geometry.inside(padded)
+
+    def _windows(self, num_samples: int) -> Array:
+        """Returns the padded samples as (kh, kw, C, n, Ho, Wo): where each tap of each window lies."""
+        sizes, padded = self._geometry, self._padded
+        sample, row, column, channel = padded.strides
+        shape = (sizes.kernel_height, sizes.kernel_width, sizes.channels, num_samples, sizes.rows, sizes.columns)
+        strides = (row, column, channel, sample, sizes.stride * row, sizes.stride * column)
+        return np.ndarray(shape, padded.dtype, padded, 0, strides)
+
+
+class RowColumns:
+    """Neighbourhoods along a row, of one sample at a time."""
+
+    def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
+        self._geometry = geometry
+        stride, width = geometry.stride, geometry.width + 2 * geometry.padding
+        # Rows are kept in `stride` groups: a window that moves by `stride` rows reads successive rows of one group.
+        height = -(-(geometry.height + 2 * geometry.padding) // stride) * stride
+        self._run = geometry.kernel_width * geometry.channels
+        self._padded = workspace.empty((height, width, geometry.channels), dtype)
+        self._rows = workspace.empty((stride, height // stride, geometry.columns, self._run), dtype)
+
+    def forward(self, x: Array, w: Array, y: Array) -> Iterator[Array]:
+        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): writes the convolution to y, yielding each part done."""
+        self._padded.fill(0)
+        kernels = list(w.reshape(len(w), self._run, -1))
+        windows, slices = self._windows(), self._slices()
+        for sample in range(len(x)):
+            self._geometry.inside(self._padded)[...] = x[sample]
+            np.copyto(self._rows.reshape(windows.shape), windows)
+            pixels = y[sample].reshape(-1, y.shape[-1])
+            for row, (kernel, neighbours) in enumerate(zip(kernels, slices, strict=True)):
+                accumulate_product(neighbours, kernel, pixels, keep=1.0 if row else 0.0)
+            yield y[sample]
+
+    def backward(self, x: Array, w: Array, g: Array, dw: Array, dx: Array | None) -> None:
+        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): adds to dw (of w's shape), writes dx (of x's shape)."""
+        self._padded.fill(0)
+        kernels = list(w.reshape(len(w), self._run, -1))
+        sums = list(dw.reshape(len(w), self._run, -1))
+        windows, slices = self._windows(), self._slices()
+        folded = np.empty_like(self._padded) if dx is not None else None
+        for sample in range(len(x)):
+            gradient = np.ascontiguousarray(g[sample]).reshape(-1, g.shape[-1])
+            self._geometry.inside(self._padded)[...] = x[sample]
+            np.copyto(self._rows.reshape(windows.shape), windows)
+            for total, neighbours in zip(sums, slices, strict=True):
+                accumulate_product(neighbours.T, gradient, total)
+            if dx is not None and folded is not None:
+                self._rows.fill(0)
+                for kernel, neighbours in zip(kernels, slices, strict=True):
+                    accumulate_product(gradient, kernel.T, neighbours)
+                self._fold(folded)
+                dx[sample] = self._geometry.inside(folded)
+
+    def _fold(self, folded: Array) -> None:
+        """Writes to an array like the padded sample the sums over the rows' entries in which each pixel is."""
+        folded.fill(0)
+        windows = self._windows(folded)
+        rows = self._rows.reshape(windows.shape)
+        for column in range(self._geometry.kernel_width):
+            windows[:, :, :, column] += rows[:, :, :, column]
+
+    def _windows(self, padded: Array | None = None) -> Array:
+        """Returns the padded sample, or an array like it, as (stride, rows, Wo, kw, C)."""
+        sizes, padded = self._geometry, self._padded if padded is None else padded
+        row, column, channel = padded.strides
+        stride = sizes.stride
+        shape = (stride, len(padded) // stride, sizes.columns, sizes.kernel_width, sizes.channels)
+        strides = (row, stride * row, stride * column, column, channel)
+        return np.ndarray(shape, padded.dtype, padded, 0, strides)
+
+    def _slices(self) -> list[Array]:
+        """Returns for each row of the kernel what it is multiplied with, (Ho Wo, kw C)."""
+        sizes = self._geometry
+        starts = (divmod(row, sizes.stride) for row in range(sizes.kernel_height))
+        return [
+            self._rows[group, start : start + sizes.rows].reshape(sizes.rows * sizes.columns, self._run)
+            for start, group in starts
+        ]

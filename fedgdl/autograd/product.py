@@ -1,0 +1,136 @@
+"""Matrix products, and the linear layer in one operation: product, bias and activation.
+
+Example:
+    >>> w = Tensor([[0.5], [-0.5]], requires_grad=True)
+    >>> linear(np.array([[1.0, 3.0]]), w, activation="relu")
+    Tensor([[0.]], float64, requires_grad=True)
+"""
+
+import math
+from typing import Final, NoReturn
+
+import numpy as np
+
+from fedgdl.autograd import workspace
+from fedgdl.autograd.activation import ActivationName, find_activation
+from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, unbroadcast
+from fedgdl.autograd.tensor import Array, Tensor, record
+from fedgdl.errors import GraphError
+
+__all__ = ["linear", "matmul"]
+
+_LARGE: Final = 1 << 14
+"""From this number of elements on, a result's memory is worth reusing."""
+
+
+def matmul(x: Tensor | Array, y: Tensor | Array) -> Tensor:
+    """(..., n, k), (..., k, m) -> (..., n, m): matrix products, leading axes broadcast."""
+    a, b = as_tensor("matmul", x), as_tensor("matmul", y)
+    require_one_dtype("matmul", a, b)
+    fits = min(a.ndim, b.ndim) >= 2 and a.shape[-1] == b.shape[-2]
+    if not fits or not broadcasts(a.shape[:-2], b.shape[:-2]):
+        message = f"matmul: needs shapes (..., n, k) and (..., k, m), got {a.shape} and {b.shape}"
+        raise GraphError(message)
+    equal = a.shape[:-2] == b.shape[:-2]
+
+    def vjp(g: Array) -> None:
+        if a.requires_grad:
+            if equal:
+                a.receive_product(g, b.data.swapaxes(-1, -2))
+            else:
+                a.receive(unbroadcast(g @ b.data.swapaxes(-1, -2), a.shape))
+        if b.requires_grad:
+            if equal:
+                b.receive_product(a.data.swapaxes(-1, -2), g)
+            else:
+                b.receive(unbroadcast(a.data.swapaxes(-1, -2) @ g, b.shape))
+
+    return record(a.data @ b.data, (a, b), vjp)
+
+
+def linear(
+    x: Tensor | Array, weight: Tensor, bias: Tensor | None = None, activation: ActivationName | None = None
+) -> Tensor:
+    """(..., in), (in, out), (out,) -> (..., out): activation(x @ weight + bias).
+
+    In a stack of K clients: (K, ..., in), (K, in, out), (K, out) -> (K, ..., out).
+
+    Args:
+        x: the inputs, rows of length `in`.
+        weight: as above.
+        bias: as above, if any.
+        activation: what is applied to the sum, if anything.
+
+    Raises:
+        GraphError: shapes or dtypes do not fit, or there is no such activation.
+    """
+    a = x.data if isinstance(x, Tensor) else x if isinstance(x, np.ndarray) else as_tensor("linear", x).data
+    w = weight.data
+    shape, clients, height = a.shape, w.shape[:-2], w.shape[-1:]
+    if shape[-1:] != w.shape[-2:-1] or a.dtype is not w.dtype or w.ndim != 2:
+        _require_fit(a, weight)
+    rows = a if len(shape) == w.ndim else a.reshape(*clients, math.prod(shape[len(clients) : -1]), shape[-1])
+    y = _product(rows, w)
+    if bias is not None:
+        if bias.data.shape != clients + height or bias.data.dtype != w.dtype:
+            _refuse_bias(weight, bias)
+        y += bias.data[:, np.newaxis] if clients else bias.data
+    function = None
+    if activation is not None:
+        function = find_activation("linear", activation)
+        function.apply(y)
+
+    def vjp(g: Array) -> None:
+        g = g.reshape(y.shape)
+        if function is not None:
+            g = function.slope_times(g, y)
+        if weight.requires_grad:
+            weight.receive_product(rows.swapaxes(-1, -2), g)
+        if bias is not None and bias.requires_grad:
+            bias.receive(g.reshape(bias.data.shape) if g.shape[-2] == 1 else np.add.reduce(g, -2))
+        if isinstance(x, Tensor) and x.requires_grad:
+            x.receive(_product(g, w.swapaxes(-1, -2)).reshape(shape))
+
+    inputs = (weight,) if bias is None else (weight, bias)
+    result = y if y.ndim == len(shape) else y.reshape(shape[:-1] + height)
+    return record(result, (x, *inputs) if isinstance(x, Tensor) else inputs, vjp)
+
+
+def _require_fit(x: Array, weight: Tensor) -> None:
+    """Raises GraphError unless inputs and weight of `linear` fit."""
+    as_tensor("linear", x)
+    w = weight.data
+    known = (w.ndim == 2 and x.ndim > 0) or (w.ndim == 3 and x.ndim > 1 and x.shape[0] == w.shape[0])
+    if not known or x.shape[-1] != w.shape[-2]:
+        message = (
+            f"linear: needs x (..., in) and weight (in, out), or for K clients (K, ..., in) and (K, in, out); "
+            f"got {x.shape} and {_called(weight)} {w.shape}"
+        )
+        raise GraphError(message)
+    if x.dtype != w.dtype:
+        message = f"linear: x of shape {x.shape} is {x.dtype}, but {_called(weight)} of shape {w.shape} {w.dtype}"
+        raise GraphError(message)
+
+
+def _refuse_bias(weight: Tensor, bias: Tensor) -> NoReturn:
+    """Raises GraphError about a bias that does not fit its weight."""
+    w = weight.data
+    message = (
+        f"linear: {_called(weight)} of shape {w.shape} and {w.dtype} needs a bias of shape "
+        f"{w.shape[:-2] + w.shape[-1:]}, got {_called(bias)} {bias.shape} of {bias.dtype}"
+    )
+    raise GraphError(message)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """(..., n, k), (..., k, m) -> (..., n, m): a @ b, in reused memory if it is large."""
+    shape = (*a.shape[:-1], b.shape[-1])
+    if math.prod(shape) < _LARGE:
+        product: Array = np.matmul(a, b)
+        return product
+    return np.matmul(a, b, out=workspace.empty(shape, a.dtype))
+
+
+def _called(tensor: Tensor) -> str:
+    """Returns a parameter's name, if it has one."""
+    return getattr(tensor, "name", "") or "unnamed"

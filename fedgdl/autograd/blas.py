@@ -24,6 +24,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd import workspace
+
 __all__ = ["accumulate_product", "axpy", "multiply_into"]
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -41,7 +43,7 @@ def axpy(alpha: float, x: _Array, y: _Array) -> None:
         y: as x.
     """
     if x.shape[-1] < _BLAS_LENGTH:
-        y += alpha * x
+        y += np.multiply(x, alpha, out=workspace.empty(x.shape, x.dtype))
         return
     routine = _routine("axpy", y.dtype.char)
     if y.ndim == 1:

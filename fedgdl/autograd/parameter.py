@@ -48,6 +48,11 @@ class GradientVector:
         self._views: Parameters | None = None
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The vector's shape, (P,) or (K, P)."""
+        return (*self._stacked, self.layout.size)
+
+    @property
     def vector(self) -> Array:
         """The vector, (P,) or (K, P); it holds anything where no gradient was put yet."""
         return self._whole().vector
@@ -64,8 +69,7 @@ class GradientVector:
 
     def _whole(self) -> Parameters:
         if self._views is None:
-            shape = (*self._stacked, self.layout.size)
-            self._views = Parameters(self.layout, np.empty(shape, self.layout.dtype))
+            self._views = Parameters(self.layout, np.empty(self.shape, self.layout.dtype))
         return self._views
 
 

@@ -229,12 +229,11 @@ class Optimizer:
         former = {home.members[index]: (home.steps[:, index], home.state_of(index)) for home, index in self._members()}
         self._homes = homes_of(self.parameters, list(self._fills.values()))
         self._homed = homed
-        for home, index in self._members():
-            steps, state = former.get(home.members[index], ((), ()))
-            for place, array in zip(home.state_of(index), state, strict=False):
+        for home, index in self._members() if former else ():
+            steps, state = former[home.members[index]]
+            np.copyto(home.steps[:, index], steps)
+            for place, array in zip(home.state_of(index), state, strict=True):
                 np.copyto(place, array)
-            if len(steps):
-                np.copyto(home.steps[:, index], steps)
 
     def _members(self) -> Iterator[tuple[Home, int]]:
         """Yields each parameter's home and its place among the members there."""

@@ -56,7 +56,7 @@ class Home:
         shape: tuple[int, ...] = (first.size,)
         starts = {first.name: 0}
         if first.gradients is not None:
-            shape = first.gradients.vector.shape
+            shape = first.gradients.shape
             starts = {name: where.start for name, where, _ in first.gradients.layout.slices()}
         self.members = members
         self.stacked = len(shape) == 2
@@ -164,15 +164,18 @@ def _place(home: Home, index: int, gradient: Array) -> _Place:
             message = f"the data of {parameter} must be contiguous in memory; assign a copy"
             raise ParameterError(message)
         return _Place(index, where, data.reshape(-1), None)
-    vector, gradients = parameter.parameters.vector, parameter.gradients.vector
-    if not _is_view(data, vector, where):
+    vector = parameter.parameters.vector
+    if data is not parameter.parameters[parameter.name] and not _is_view(data, vector, where):
         message = (
             f"the data of {parameter} lie in its model's vector no longer; "
             "write into them (parameter.data[...] = values) instead of replacing them"
         )
         raise ParameterError(message)
-    gradients = gradients[: len(vector)] if home.stacked else gradients
-    return _Place(index, where, vector, gradients if _is_view(gradient, gradients, where) else None)
+    gradients = parameter.gradients.vector
+    if home.stacked:
+        gradients = gradients[: len(vector)]
+    inside = gradient is parameter.gradients.view(parameter.name) or _is_view(gradient, gradients, where)
+    return _Place(index, where, vector, gradients if inside else None)
 
 
 def _is_view(array: Array, vector: Array, where: slice) -> bool:
@@ -208,7 +211,7 @@ def _joins(home: Home, left: _Place, right: _Place) -> bool:
         and right.vector.shape == left.vector.shape
         and left.gradients is not None
         and right.gradients is not None
-        and np.array_equal(home.steps[:, left.index], home.steps[:, right.index])
+        and (not home.state or np.array_equal(home.steps[:, left.index], home.steps[:, right.index]))
     )
 
 
@@ -222,8 +225,8 @@ def _runs_of(home: Home, places: list[_Place]) -> Iterator[Run]:
     )
     state = tuple(array[..., where] for array in home.state)
     members = slice(first.index, last.index + 1)
-    if not home.stacked:
-        yield Run(data, gradient, state, home.steps[:, members])
+    if not home.stacked or not home.state:
+        yield Run(data, gradient, state, home.steps[: len(data) if home.stacked else 1, members])
         return
     counts = home.steps[: len(data), first.index]
     changes = np.flatnonzero(counts[1:] != counts[:-1]) + 1

@@ -183,6 +183,143 @@ def test_repr_has_no_values() -> None:
     assert repr(filled()) == "Parameters(hidden.weight, hidden.bias, scale, nothing: 17 x float32)"
 
 
+# Stacks
+
+
+def stacked(num_clients: int, dtype: DType = "float32") -> Parameters:
+    """Parameters of SHAPES of K clients; those of client k have the values 100 k, 100 k + 1, ..."""
+    layout = Layout.of(SHAPES, dtype)
+    return Parameters(layout, (100 * np.arange(num_clients)[:, np.newaxis] + np.arange(17)).astype(dtype))
+
+
+@given(shapes, dtypes, st.integers(1, 5))
+def test_views_of_a_stack_are_its_memory(named: dict[str, tuple[int, ...]], dtype: DType, num_clients: int) -> None:
+    layout = Layout.of(named, dtype)
+    vector = np.zeros((num_clients, layout.size), dtype)
+    parameters = Parameters(layout, vector)
+    assert parameters.vector is vector
+    for number, (name, where, shape) in enumerate(layout.slices(), start=1):
+        view = parameters[name]
+        assert view.shape == (num_clients, *shape)
+        assert view.dtype == dtype
+        for client in range(num_clients):
+            assert view[client, ...].flags.c_contiguous
+            view[client, ...] = 10 * number + client
+        np.testing.assert_array_equal(
+            vector[:, where],
+            np.broadcast_to(10 * number + np.arange(num_clients)[:, np.newaxis], vector[:, where].shape),
+        )
+    vector[:] = -1
+    assert all((parameters[name] == -1).all() for name in parameters)
+
+
+@pytest.mark.parametrize("num_clients", [1, 2, 5])
+def test_each_client_of_a_stack_is_a_vector_of_its_own(num_clients: int) -> None:
+    parameters = stacked(num_clients)
+    for client in range(num_clients):
+        own = Parameters(parameters.layout, parameters.vector[client])
+        for name in parameters:
+            np.testing.assert_array_equal(parameters[name][client], own[name])
+            assert np.shares_memory(parameters[name][client], own[name]) or not own[name].size
+
+
+def test_one_vector_is_loaded_for_every_client_and_a_stack_for_each() -> None:
+    parameters, incoming = stacked(3), np.arange(17, dtype="float32") * -1
+    view = parameters["hidden.bias"]
+    parameters.load(incoming)
+    np.testing.assert_array_equal(parameters.vector, [incoming] * 3)
+    np.testing.assert_array_equal(view, [incoming[12:16]] * 3)
+    parameters.load(stacked(3).vector)
+    np.testing.assert_array_equal(parameters.vector, stacked(3).vector)
+    parameters.load(parameters.vector[1])  # of its own memory
+    np.testing.assert_array_equal(parameters.vector, [100 + np.arange(17)] * 3)
+
+
+def test_vectors_that_do_not_fit_a_stack_are_refused() -> None:
+    parameters = stacked(3)
+    before = parameters.vector.copy()
+    for shape in ((2, 17), (1, 17), (16,), (3, 16), (3,), (51,), (1, 3, 17), ()):
+        with pytest.raises(ParameterError) as caught:
+            parameters.load(np.zeros(shape, "float32"))
+        assert str(caught.value) == f"expected 17 float32 elements, got shape {shape} of float32"
+    for dtype in ("float64", "int64"):
+        with pytest.raises(ParameterError, match=rf"expected 17 float32 elements, got shape \(3, 17\) of {dtype}"):
+            parameters.load(np.zeros((3, 17), dtype))
+    with pytest.raises(ParameterError, match=r"got shape \(1, 17\)"):
+        filled().load(np.zeros((1, 17), "float32"))
+    np.testing.assert_array_equal(parameters.vector, before)
+
+
+def test_stacks_that_do_not_fit_the_layout_are_refused() -> None:
+    layout = Layout.of({"a": (4,)})
+    for vector in (np.zeros((2, 3), "float32"), np.zeros((2, 4)), np.zeros((1, 2, 4), "float32"), np.float32(1)):
+        with pytest.raises(ParameterError, match="needs a vector of 4 float32 elements"):
+            Parameters(layout, vector)
+    for vector in (
+        np.zeros((2, 8), "float32")[:, ::2],
+        np.zeros((4, 2), "float32").T,
+        np.zeros((2, 8), "float32")[:, :4],
+    ):
+        with pytest.raises(ParameterError, match="contiguous"):
+            Parameters(layout, vector)
+
+
+def test_leading_clients_are_the_same_memory() -> None:
+    parameters = stacked(5)
+    for num_clients in (1, 3, 5):
+        leading = parameters.leading(num_clients)
+        assert leading.layout == parameters.layout
+        assert leading.vector.shape == (num_clients, 17)
+        np.testing.assert_array_equal(leading.vector, stacked(5).vector[:num_clients])
+        leading["hidden.bias"][-1] = -5
+        np.testing.assert_array_equal(parameters["hidden.bias"][num_clients - 1], [-5] * 4)
+        leading.load(stacked(num_clients).vector)
+        np.testing.assert_array_equal(parameters.vector, stacked(5).vector)
+    np.testing.assert_array_equal(parameters.leading(4).leading(2).vector, stacked(2).vector)
+
+
+def test_leading_clients_that_are_not_there_are_refused() -> None:
+    for parameters, num_clients in ((stacked(3), 4), (stacked(3), 0), (stacked(3), -1), (filled(), 1)):
+        with pytest.raises(ParameterError) as caught:
+            parameters.leading(num_clients)
+        assert str(caught.value) == (
+            f"a vector of shape {parameters.vector.shape} has no {num_clients} leading clients"
+        )
+
+
+def test_copies_of_a_stack_are_stacks() -> None:
+    parameters = stacked(2)
+    for other in (parameters.copy(), copy.deepcopy(parameters), pickle.loads(pickle.dumps(parameters))):
+        assert other.layout == parameters.layout
+        np.testing.assert_array_equal(other.vector, parameters.vector)
+        other["hidden.bias"][1] = -1
+        np.testing.assert_array_equal(other.vector[1, 12:16], [-1] * 4)
+        np.testing.assert_array_equal(parameters.vector, stacked(2).vector)
+    part = pickle.loads(pickle.dumps(stacked(5).leading(2)))  # of the leading clients alone
+    np.testing.assert_array_equal(part.vector, stacked(2).vector)
+
+
+def test_the_hash_of_a_stack_is_of_all_its_bits() -> None:
+    parameters = stacked(2)
+    assert parameters.sha256() == parameters.copy().sha256()
+    other = parameters.copy()
+    other.vector[1, 16] += 1
+    assert other.sha256() != parameters.sha256()
+    assert parameters.leading(1).sha256() != parameters.sha256()
+
+
+def test_repr_tells_how_many_clients_there_are() -> None:
+    assert repr(stacked(3)) == "Parameters(hidden.weight, hidden.bias, scale, nothing: 3 x 17 x float32)"
+
+
+@pytest.mark.parametrize("num_clients", [1, 2])
+def test_a_stack_is_no_model_to_save(tmp_path: Path, num_clients: int) -> None:
+    # A file has the shapes of its layout: one written for a stack could not be read again.
+    with pytest.raises(ParameterError):
+        save_parameters(stacked(num_clients), tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 # Files
 
 

@@ -1,8 +1,9 @@
 """What `fedgdl bench core` measured: for each row three sides, their ratios, and whether the goals are met."""
 
 import contextlib
+import importlib.metadata
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -25,7 +26,18 @@ from fedgdl.progress import watched
 from fedgdl.runtime import one_blas_thread
 from fedgdl.seeding import stream
 
-__all__ = ["GOAL_OVER_BY_HAND", "GOAL_TORCH_OVER_FEDGDL", "CoreReport", "CoreRow", "choose", "measure_row", "run"]
+__all__ = [
+    "GOAL_OVER_BY_HAND",
+    "GOAL_TORCH_OVER_FEDGDL",
+    "Contest",
+    "CoreReport",
+    "CoreRow",
+    "agreeing",
+    "choose",
+    "measure_row",
+    "run",
+    "single_threaded",
+]
 
 GOAL_OVER_BY_HAND: Final = 1.25
 """fedgdl's median step may take at most so many times what the one by hand takes."""
@@ -89,7 +101,7 @@ class CoreReport:
         goal_torch_over_fedgdl: `GOAL_TORCH_OVER_FEDGDL`.
         machine: processor and operating system.
         blas: NumPy's linear-algebra libraries with their kernels, and the number of threads the steps had.
-        versions: of Python, NumPy, fedgdl, and PyTorch if it is there.
+        versions: of Python, NumPy, fedgdl, and of SciPy, numba and PyTorch if they are there.
     """
 
     rows: tuple[CoreRow, ...]
@@ -137,14 +149,7 @@ def run(names: Sequence[str] = (), repeats: int | None = None) -> CoreReport:
         message = f"a benchmark needs at least 1 repeat, got {repeats}"
         raise ConfigError(message)
     workloads = choose(names)
-    with contextlib.ExitStack() as context:
-        found = versions()
-        if _has_torch():
-            from experiments.benchmarks.core import with_torch
-
-            found["torch"] = with_torch.VERSION
-            context.enter_context(with_torch.one_thread())
-        context.enter_context(one_blas_thread())
+    with single_threaded():
         return CoreReport(
             rows=tuple(measure_row(workload, repeats) for workload in watched(workloads, "rows")),
             dtype="float32",
@@ -155,8 +160,20 @@ def run(names: Sequence[str] = (), repeats: int | None = None) -> CoreReport:
             goal_torch_over_fedgdl=GOAL_TORCH_OVER_FEDGDL,
             machine=machine(),
             blas=tuple(blas_libraries()),
-            versions=found,
+            versions=_versions(),
         )
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Has every side compute on one thread within this context."""
+    with contextlib.ExitStack() as context:
+        if _has_torch():
+            from experiments.benchmarks.core.with_torch import one_thread
+
+            context.enter_context(one_thread())
+        context.enter_context(one_blas_thread())
+        yield
 
 
 def measure_row(workload: Workload, repeats: int | None) -> CoreRow:
@@ -165,7 +182,7 @@ def measure_row(workload: Workload, repeats: int | None) -> CoreRow:
     Raises:
         RunFailed: two sides do not compute the same.
     """
-    contest = _agreeing(workload)
+    contest = agreeing(workload)
     start, batches, sides, torch_sides = contest.start, contest.batches, contest.sides, contest.torch_sides
     variant = _fastest(torch_sides, batches)
     if variant is not None:
@@ -196,8 +213,16 @@ def measure_row(workload: Workload, repeats: int | None) -> CoreRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Contest:
-    """Sides that were shown to agree, from where they started, and on what."""
+class Contest:
+    """Sides that were shown to agree.
+
+    Attributes:
+        start: the weights that all of them started from.
+        batches: what they trained on.
+        sides: by hand and fedgdl, by name.
+        torch_sides: the variants in PyTorch, by name; empty where it is not installed.
+        largest_difference: between the first side and any other, measured as `comparison.TOLERANCE` says.
+    """
 
     start: Weights
     batches: list[Batch]
@@ -206,12 +231,15 @@ class _Contest:
     largest_difference: float
 
 
-def _agreeing(workload: Workload) -> _Contest:
+def agreeing(workload: Workload) -> Contest:
     """Returns sides that agree.
 
     With relu in the model a few draws are tried: a hidden unit that is zero but for rounding is on for one
     side and off for the other, and their ways part. That happens to one draw in some tens; a wrong
     gradient is wrong on all of them.
+
+    Raises:
+        RunFailed: they do not.
     """
     if workload.has_bends:
         for index in range(_DRAWS_WITH_BENDS - 1):
@@ -221,7 +249,7 @@ def _agreeing(workload: Workload) -> _Contest:
     return _draw(workload, 0, TOLERANCE)
 
 
-def _draw(workload: Workload, index: int, tolerance: float) -> _Contest:
+def _draw(workload: Workload, index: int, tolerance: float) -> Contest:
     """Draws start weights and batches, and has all sides take some steps from there."""
     rng = stream(_SEED, f"benchmark of {workload.name}", round_index=index)
     start = workload.draw_weights(rng)
@@ -229,7 +257,20 @@ def _draw(workload: Workload, index: int, tolerance: float) -> _Contest:
     sides = {"by hand": by_hand(workload, start), "fedgdl": with_fedgdl(workload, start)}
     torch_sides = _torch_sides(workload, start)
     difference = check_agreement({**sides, **torch_sides}, start, batches, tolerance)
-    return _Contest(start, batches, sides, torch_sides, difference)
+    return Contest(start, batches, sides, torch_sides, difference)
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of all that computes, as far as it is installed."""
+    found = versions()
+    for name in ("scipy", "numba"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    if _has_torch():
+        from experiments.benchmarks.core.with_torch import VERSION
+
+        found["torch"] = VERSION
+    return found
 
 
 def _has_torch() -> bool:

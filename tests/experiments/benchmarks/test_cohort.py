@@ -34,7 +34,7 @@ def test_a_client_with_another_last_bit_stops_the_benchmark() -> None:
     check_bits(steps, (weights, weights), 2)
     with pytest.raises(RunFailed, match="1 weights of client 1 have other bits in the stack, after 2 steps"):
         check_bits(steps, (weights, other), 2)
-    with pytest.raises(RunFailed, match="client 0 has loss 0.5 alone and 0.25 in the stack, in step 1"):
+    with pytest.raises(RunFailed, match=r"client 0 has loss 0\.5 alone and 0\.25 in the stack, in step 1"):
         check_bits((steps[0], lambda _: [0.25, 0.25]), (weights, weights), 2)
 
 

@@ -138,22 +138,8 @@ def test_infinities_are_largest_and_smallest() -> None:
     y.backward()
     assert y.item() == -np.inf
     np.testing.assert_array_equal(dense_gradient(x).ravel(), [1, 0, 0, 0])
-    assert max_pool2d(Tensor(np.array([1, np.inf, np.nan, 2]).reshape(1, 2, 2, 1)), 2).data.ravel() != 2
+    assert max_pool2d(Tensor(np.array([1, np.inf, 3, 2]).reshape(1, 2, 2, 1)), 2).item() == np.inf
     assert np.isnan(max_pool2d(Tensor(np.array([1, np.inf, np.nan, 2]).reshape(1, 2, 2, 1)), 2).item())
-
-
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("stride", [None, 1])
-def test_a_gradient_that_overflowed_stays_with_its_pixel(value: float, stride: int | None) -> None:
-    # What is not the largest has gradient 0, whatever came in: a product with 0 would make it NaN.
-    x = Tensor(np.arange(9.0).reshape(1, 3, 3, 1), requires_grad=True)
-    max_pool2d(x, 2, stride).backward(value)
-    gradient = dense_gradient(x)[0, :, :, 0]
-    largest = {None: [(1, 1)], 1: [(1, 1), (1, 2), (2, 1), (2, 2)]}[stride]
-    expected = np.zeros((3, 3))
-    for place in largest:
-        expected[place] = value
-    np.testing.assert_array_equal(gradient, expected)
 
 
 @pytest.mark.parametrize("num_clients", [1, 2, 5])

@@ -249,11 +249,17 @@ class Parameters:
 
 
 def save_parameters(parameters: Parameters, path: Path) -> None:
-    """Writes parameters to a safetensors file, whole or not at all.
+    """Writes one model's parameters to a safetensors file, whole or not at all.
 
     The file holds each parameter under its name and the layout in its metadata. It appears under
     its final name only when it is complete: a process killed on the way leaves the former file.
+
+    Raises:
+        ParameterError: they are a stack, of many clients' models.
     """
+    if parameters.vector.ndim != 1:
+        message = f"{parameters!r} is a stack: save one client's model, Parameters(layout, stack.vector[client])"
+        raise ParameterError(message)
     from safetensors.numpy import save  # 60 ms to import, needed once a run
 
     tensors = {name: parameters[name] for name in parameters}

@@ -43,7 +43,7 @@ def axpy(alpha: float, x: _Array, y: _Array) -> None:
         y: as x.
     """
     if x.shape[-1] < _BLAS_LENGTH:
-        y += np.multiply(x, alpha, out=workspace.empty(x.shape, x.dtype))
+        y += np.multiply(x, float(alpha), out=workspace.empty(x.shape, x.dtype))
         return
     routine = _routine("axpy", y.dtype.char)
     if y.ndim == 1:
@@ -62,16 +62,17 @@ def multiply_into(a: _Array, b: _Array, out: _Array) -> None:
         out: (..., n, m), each matrix contiguous; whatever it holds is overwritten.
     """
     if a.shape[-1] != 1:
-        np.matmul(a, b, out=out)
+        (np.dot if out.ndim == 2 else np.matmul)(a, b, out)
     elif out.ndim == 2 and out.size:
         # BLAS counts columns first, so it is asked for the transpose of everything: out.T = b.T @ a.T.
         _routine("gemm", out.dtype.char)(1.0, b.T, a.T, 0.0, out.T, 0, 0, 1)
     else:
-        np.multiply(a, b, out=out)
+        for one, other, place in zip(a, b, out, strict=True) if out.size else ():
+            multiply_into(one, other, place)
 
 
 def accumulate_product(a: _Array, b: _Array, out: _Array, keep: float = 1.0) -> None:
-    """Adds a @ b to `keep` times what an array holds, in place.
+    """Adds a @ b to `keep` times what an array holds, in place. No side may be of length 0.
 
     Args:
         a: (n, k), contiguous in either order.

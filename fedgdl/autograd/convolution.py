@@ -71,7 +71,7 @@ def conv2d(
             gs = function.slope_times(gs, ys)
         if bias is not None and bias.requires_grad:
             bias.receive(_channel_sums(gs).reshape(bias.shape))
-        dws = np.zeros_like(ws)
+        dws = np.zeros(ws.shape, ws.dtype)
         dxs = workspace.empty(xs.shape, xs.dtype) if images.requires_grad else [None] * len(xs)
         for client in range(len(xs)):
             columns.backward(xs[client], ws[client], gs[client], dws[client], dxs[client])

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd.operands import as_tensor
+from fedgdl.autograd.tape import UNIT
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
 
@@ -31,6 +32,11 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _INT64: Final = np.dtype(np.int64)
 _UINT64: Final = np.dtype(np.uint64)
+_MANY: Final = 32
+"""Up to this number of ids, Python looks through them sooner than NumPy."""
+# Constants are arrays without axes: in a ufunc they cost half of what Python's numbers cost.
+_ZERO: Final = {char: np.zeros((), char) for char in "fd"}
+_MINUS: Final = {char: np.full((), -1, char) for char in "fd"}
 
 
 def squared_error(
@@ -43,10 +49,9 @@ def squared_error(
     Raises:
         GraphError: shapes or dtypes differ, the reduction is unknown, or a mean of nothing is asked for.
     """
-    x, t = prediction.data, target.data if isinstance(target, Tensor) else target
-    _require_alike("squared_error", x, t)
-    count = _count("squared_error", x.shape, reduction, per_client=per_client)
-    error = x - t
+    t = _fitting("squared_error", prediction, target)
+    count = _count("squared_error", t.shape, reduction, per_client=per_client)
+    error = prediction.data - t
     if reduction == "none":
         loss = error * error
     elif per_client:
@@ -55,7 +60,7 @@ def squared_error(
         loss = np.vdot(error, error) / count
 
     def vjp(g: Array) -> None:
-        slope = _spread(2 * g / count, error.ndim) * error
+        slope = _spread(g, 2, count, t.ndim) * error
         if prediction.requires_grad:
             prediction.receive(slope)
         if isinstance(target, Tensor) and target.requires_grad:
@@ -81,38 +86,30 @@ def softmax_cross_entropy(
         GraphError: shapes do not fit, an id is out of range, the reduction is unknown, or a mean of nothing is
             asked for.
     """
-    x, ids = logits.data, np.asarray(class_ids)
+    x, ids = logits.data, class_ids if type(class_ids) is np.ndarray else np.asarray(class_ids)
     _require_classes(x, ids)
+    shape = x.shape
     count = _count("softmax_cross_entropy", ids.shape, reduction, per_client=per_client)
-    num_classes = x.shape[-1]
-    rows = x.reshape(-1, num_classes)
-    picked = _starts(len(rows), num_classes) + ids.reshape(-1)
-    shifted = rows - np.maximum.reduce(rows, -1, keepdims=True)
-    chosen = shifted.reshape(-1).take(picked)
-    exps = np.exp(shifted, out=shifted)
-    sums = np.add.reduce(exps, -1, keepdims=True)
+    rows = x if len(shape) == 2 else x.reshape(-1, shape[-1])
+    picked = _starts(len(rows), shape[-1]) + ids.reshape(-1)
+    # Row by row in memory, whatever the order of the logits: `picked` counts on it.
+    exps = np.subtract(rows, np.maximum.reduce(rows, 1, keepdims=True), order="C")
+    chosen = exps.take(picked)
+    np.exp(exps, exps)
+    sums = np.add.reduce(exps, 1, keepdims=True)
     losses = np.log(sums).reshape(-1)
     losses -= chosen
-    if reduction == "none":
-        loss = losses.reshape(ids.shape)
-    elif per_client:
-        loss = np.add.reduce(losses.reshape(len(ids), -1), -1) / count
-    else:
-        loss = np.add.reduce(losses) / count
 
     def vjp(g: Array) -> None:
         slope = exps  # of this closure alone, which runs once
         slope /= sums
-        slope.reshape(-1)[picked] -= 1
-        if g.ndim == 0:
-            slope *= g / count
-            logits.receive(slope.reshape(x.shape))
-        else:
-            slope = slope.reshape(x.shape)
-            slope *= _spread(g / count, x.ndim)
-            logits.receive(slope)
+        slope.put(picked, slope.take(picked) - 1)
+        slope = slope.reshape(shape)
+        if count != 1 or g is not UNIT[g.dtype.char]:
+            slope *= _spread(g, 1, count, len(shape))
+        logits.receive(slope)
 
-    return record(loss, (logits,), vjp)
+    return record(_reduced(losses, ids.shape, reduction, count, per_client=per_client), (logits,), vjp)
 
 
 def sigmoid_cross_entropy(
@@ -120,7 +117,7 @@ def sigmoid_cross_entropy(
 ) -> Tensor:
     """(...), (...) -> () or, per client, (K,): the binary cross-entropy of sigmoid(logits), averaged, summed or each.
 
-    Stable: log(1 + exp(-|x|)) + max(x, 0) - x t, which neither overflows nor loses small losses.
+    Stable: max(x, 0) - x t + log(1 + exp(-|x|)), which neither overflows nor loses small losses.
 
     Args:
         logits: (...).
@@ -132,40 +129,42 @@ def sigmoid_cross_entropy(
         GraphError: shapes or dtypes differ, targets require a gradient, the reduction is unknown, or a mean
             of nothing is asked for.
     """
-    x, t = logits.data, targets.data if isinstance(targets, Tensor) else targets
-    _require_alike("sigmoid_cross_entropy", x, t)
+    t = _fitting("sigmoid_cross_entropy", logits, targets)
     if isinstance(targets, Tensor) and targets.requires_grad:
         message = "sigmoid_cross_entropy: targets are constants, this one requires a gradient; `detach()` it"
         raise GraphError(message)
-    count = _count("sigmoid_cross_entropy", x.shape, reduction, per_client=per_client)
-    tail = np.asarray(np.abs(x))
-    np.negative(tail, out=tail)
-    np.exp(tail, out=tail)
-    losses = np.log1p(tail)
-    losses += np.maximum(x, 0)
-    losses -= x * t
-    if reduction == "none":
-        loss = losses
-    elif per_client:
-        loss = np.add.reduce(losses.reshape(len(x), -1), -1) / count
-    else:
-        loss = np.add.reduce(losses.reshape(-1)) / count
+    x, zero = logits.data, _ZERO[t.dtype.char]
+    count = _count("sigmoid_cross_entropy", t.shape, reduction, per_client=per_client)
+    tail = np.logaddexp(zero, np.copysign(x, _MINUS[t.dtype.char]))
+    top = np.maximum(x, zero)
+    losses = top - x * t
+    losses += tail
 
     def vjp(g: Array) -> None:
-        slope = np.where(x >= 0, 1, tail)
-        slope /= 1 + tail
+        slope = x - top
+        slope -= tail
+        slope = np.exp(slope)  # sigmoid(x), as log(sigmoid(x)) is x - log(1 + exp(x))
         slope -= t
-        slope *= _spread(g / count, x.ndim)
-        logits.receive(slope)
+        logits.receive(slope * _spread(g, 1, count, t.ndim))
 
-    return record(loss, (logits,), vjp)
+    return record(_reduced(losses, t.shape, reduction, count, per_client=per_client), (logits,), vjp)
 
 
-def _require_alike(operation: str, x: Array, target: Array) -> None:
-    """Raises GraphError unless predictions and targets have one shape and one dtype."""
-    if type(target) is np.ndarray and x.shape == target.shape and x.dtype is target.dtype:
-        return
-    goal = as_tensor(operation, target)
+def _fitting(operation: str, prediction: object, target: object) -> Array:
+    """Returns the target's array.
+
+    Raises:
+        GraphError: its shape or dtype is not the prediction's.
+    """
+    t = target.data if isinstance(target, Tensor) else target
+    if isinstance(prediction, Tensor) and isinstance(t, np.ndarray):
+        x = prediction.data
+        if x.shape == t.shape and x.dtype is t.dtype:
+            return t
+    goal, x = as_tensor(operation, target), as_tensor(operation, prediction).data
+    if not isinstance(prediction, Tensor):
+        message = f"{operation}: the prediction must be a tensor, got an array of shape {x.shape}"
+        raise GraphError(message)
     if goal.dtype != x.dtype:
         message = (
             f"{operation}: the prediction of shape {x.shape} is {x.dtype}, the target of {goal.shape} {goal.dtype}"
@@ -174,6 +173,7 @@ def _require_alike(operation: str, x: Array, target: Array) -> None:
     if goal.shape != x.shape:
         message = f"{operation}: the prediction has shape {x.shape}, but the target {goal.shape}"
         raise GraphError(message)
+    return goal.data
 
 
 @functools.lru_cache(maxsize=64)
@@ -191,11 +191,19 @@ def _require_classes(x: Array, ids: npt.NDArray[np.int64]) -> None:
         complaint = f"class ids must be int64, got {ids.dtype}"
     elif x.shape[:-1] != ids.shape or not x.ndim or not x.shape[-1]:
         complaint = f"needs logits (..., C) and class ids (...), got shapes {x.shape} and {ids.shape}"
-    elif ids.size and int(np.maximum.reduce(ids.view(_UINT64), None)) >= x.shape[-1]:  # a negative id is a huge one
+    elif not _within(ids, x.shape[-1]):
         complaint = f"class ids must be 0 to {x.shape[-1] - 1}, got {ids.min()} to {ids.max()}"
     if complaint:
         message = f"softmax_cross_entropy: {complaint}"
         raise GraphError(message)
+
+
+def _within(ids: npt.NDArray[np.int64], num_classes: int) -> bool:
+    """Returns whether ids are 0 to num_classes - 1."""
+    if ids.size > _MANY:
+        return int(np.maximum.reduce(ids.view(_UINT64), None)) < num_classes  # seen so, a negative id is a huge one
+    listed = ids.reshape(-1).tolist()
+    return not listed or (min(listed) >= 0 and max(listed) < num_classes)
 
 
 def _count(operation: str, shape: tuple[int, ...], reduction: str, *, per_client: bool) -> int:
@@ -221,6 +229,23 @@ def _dot_rows(error: Array) -> Array:
     return cast("Array", np.matmul(rows[:, np.newaxis], rows[:, :, np.newaxis]).reshape(-1))
 
 
-def _spread(g: Array, ndim: int) -> Array:
-    """(), (K,) or (...) -> one that broadcasts against the losses' shape from the left."""
-    return g if g.ndim in (0, ndim) else g.reshape(*g.shape, *(1,) * (ndim - g.ndim))
+def _reduced(losses: Array, shape: tuple[int, ...], reduction: str, count: int, *, per_client: bool) -> Array:
+    """Returns losses of a shape, in any shape, as each, or summed and divided by `count`."""
+    if reduction == "none":
+        return losses.reshape(shape)
+    if per_client:
+        losses = losses.reshape(shape[0], math.prod(shape[1:]))
+        return cast("Array", np.add.reduce(losses, 1) / count)
+    if losses.size == 1:
+        return losses.reshape(())
+    total = np.add.reduce(losses, None)
+    return cast("Array", total if count == 1 else total / count)
+
+
+def _spread(g: Array, factor: int, count: int, ndim: int) -> Array | float:
+    """(), (K,) or (...) -> factor g / count, so that it broadcasts against losses of `ndim` axes from the left."""
+    if g.ndim == 0:
+        # In float64, and rounded once it meets the losses: the bits are those of a quotient in the losses' dtype.
+        return float(factor * g.item() / count)
+    scale = factor * g / count
+    return scale if scale.ndim == ndim else scale.reshape(*scale.shape, *(1,) * (ndim - scale.ndim))

@@ -53,7 +53,7 @@ def as_tensor(operation: str, value: object, other: object = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray):
-        if value.dtype.char not in "fd":
+        if value.dtype.char not in "fd" or not value.dtype.isnative:
             message = f"{operation}: operands must be float32 or float64, got {value.dtype} of shape {value.shape}"
             raise GraphError(message)
         return record(value, (), _nothing)

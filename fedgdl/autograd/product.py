@@ -7,7 +7,7 @@ Example:
 """
 
 import math
-from typing import Final, NoReturn
+from typing import Final
 
 import numpy as np
 
@@ -64,57 +64,65 @@ def linear(
     Raises:
         GraphError: shapes or dtypes do not fit, or there is no such activation.
     """
-    a = x.data if isinstance(x, Tensor) else x if isinstance(x, np.ndarray) else as_tensor("linear", x).data
-    w = weight.data
-    shape, clients, height = a.shape, w.shape[:-2], w.shape[-1:]
-    if shape[-1:] != w.shape[-2:-1] or a.dtype is not w.dtype or w.ndim != 2:
-        _require_fit(a, weight)
-    rows = a if len(shape) == w.ndim else a.reshape(*clients, math.prod(shape[len(clients) : -1]), shape[-1])
-    y = _product(rows, w)
+    a, w = _rows(x, weight), weight.data
+    y = _product(a, w)
     if bias is not None:
-        if bias.data.shape != clients + height or bias.data.dtype != w.dtype:
-            _refuse_bias(weight, bias)
-        y += bias.data[:, np.newaxis] if clients else bias.data
+        b = bias.data
+        if b.shape != (w.shape[1:] if w.ndim == 2 else (len(w), w.shape[2])) or b.dtype != w.dtype:
+            _require_bias(weight, bias)
+        y += b if b.ndim == 1 else b[:, np.newaxis]
     function = None
     if activation is not None:
         function = find_activation("linear", activation)
         function.apply(y)
 
     def vjp(g: Array) -> None:
-        g = g.reshape(y.shape)
+        if g.ndim != y.ndim:
+            g = g.reshape(y.shape)
         if function is not None:
             g = function.slope_times(g, y)
         if weight.requires_grad:
-            weight.receive_product(rows.swapaxes(-1, -2), g)
+            weight.receive_product(a.swapaxes(-1, -2), g)
         if bias is not None and bias.requires_grad:
             bias.receive(g.reshape(bias.data.shape) if g.shape[-2] == 1 else np.add.reduce(g, -2))
         if isinstance(x, Tensor) and x.requires_grad:
-            x.receive(_product(g, w.swapaxes(-1, -2)).reshape(shape))
+            dx = _product(g, w.swapaxes(-1, -2))
+            x.receive(dx if dx.shape == x.data.shape else dx.reshape(x.data.shape))
 
     inputs = (weight,) if bias is None else (weight, bias)
-    result = y if y.ndim == len(shape) else y.reshape(shape[:-1] + height)
+    result = y if a is x or y.ndim == x.ndim else y.reshape(x.shape[:-1] + w.shape[-1:])
     return record(result, (x, *inputs) if isinstance(x, Tensor) else inputs, vjp)
 
 
-def _require_fit(x: Array, weight: Tensor) -> None:
-    """Raises GraphError unless inputs and weight of `linear` fit."""
-    as_tensor("linear", x)
-    w = weight.data
-    known = (w.ndim == 2 and x.ndim > 0) or (w.ndim == 3 and x.ndim > 1 and x.shape[0] == w.shape[0])
-    if not known or x.shape[-1] != w.shape[-2]:
+def _rows(x: Tensor | Array, weight: Tensor) -> Array:
+    """(..., in) -> (n, in), in a stack (K, ..., in) -> (K, n, in): the inputs of `linear`.
+
+    Raises:
+        GraphError: they do not fit the weight.
+    """
+    a, w = x.data if isinstance(x, Tensor) else x, weight.data
+    if type(a) is np.ndarray and a.ndim == w.ndim == 2 and a.shape[1] == w.shape[0] and a.dtype is w.dtype:
+        return a
+    a, w = as_tensor("linear", x).data, as_tensor("linear", weight).data
+    stacked = w.ndim - 2
+    known = (stacked == 0 and a.ndim > 0) or (stacked == 1 and a.ndim > 1 and len(a) == len(w))
+    if not known or a.shape[-1] != w.shape[-2]:
         message = (
             f"linear: needs x (..., in) and weight (in, out), or for K clients (K, ..., in) and (K, in, out); "
-            f"got {x.shape} and {_called(weight)} {w.shape}"
+            f"got {a.shape} and {_called(weight)} {w.shape}"
         )
         raise GraphError(message)
-    if x.dtype != w.dtype:
-        message = f"linear: x of shape {x.shape} is {x.dtype}, but {_called(weight)} of shape {w.shape} {w.dtype}"
+    if a.dtype != w.dtype:
+        message = f"linear: x of shape {a.shape} is {a.dtype}, but {_called(weight)} of shape {w.shape} {w.dtype}"
         raise GraphError(message)
+    return a.reshape(*w.shape[:-2], math.prod(a.shape[stacked:-1]), a.shape[-1])
 
 
-def _refuse_bias(weight: Tensor, bias: Tensor) -> NoReturn:
-    """Raises GraphError about a bias that does not fit its weight."""
+def _require_bias(weight: Tensor, bias: Tensor) -> None:
+    """Raises GraphError unless the bias of `linear` fits its weight."""
     w = weight.data
+    if bias.shape == w.shape[:-2] + w.shape[-1:] and bias.dtype == w.dtype:
+        return
     message = (
         f"linear: {_called(weight)} of shape {w.shape} and {w.dtype} needs a bias of shape "
         f"{w.shape[:-2] + w.shape[-1:]}, got {_called(bias)} {bias.shape} of {bias.dtype}"
@@ -124,11 +132,10 @@ def _refuse_bias(weight: Tensor, bias: Tensor) -> NoReturn:
 
 def _product(a: Array, b: Array) -> Array:
     """(..., n, k), (..., k, m) -> (..., n, m): a @ b, in reused memory if it is large."""
-    shape = (*a.shape[:-1], b.shape[-1])
-    if math.prod(shape) < _LARGE:
-        product: Array = np.matmul(a, b)
+    if a.ndim == 2 and a.shape[0] * b.shape[1] < _LARGE:
+        product: Array = np.dot(a, b)  # the bits of matmul, sooner
         return product
-    return np.matmul(a, b, out=workspace.empty(shape, a.dtype))
+    return np.matmul(a, b, out=workspace.empty((*a.shape[:-1], b.shape[-1]), a.dtype))
 
 
 def _called(tensor: Tensor) -> str:

@@ -17,7 +17,7 @@ Example:
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -27,14 +27,21 @@ from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.autograd.workspace import empty
 from fedgdl.errors import GraphError
 
-__all__ = ["lstm", "rnn"]
+__all__ = ["lstm", "rnn", "rnn_and_last"]
 
 _TURNED_UNITS: Final = 128
 """From this number of hidden units on, BLAS is faster on w @ d.T than on d @ w.T, by a third at 512."""
 _BLOCK_SIZE: Final = 1 << 18
 """About how many elements of the gates are differentiated at a time: 1 MiB of float32, which a cache holds."""
+# Constants are arrays without axes: in a ufunc they cost half of what Python's numbers cost.
+_ZERO: Final = {char: np.zeros((), char) for char in "fd"}
 _ONE: Final = {char: np.ones((), char) for char in "fd"}
+_HALF: Final = {char: np.full((), 0.5, char) for char in "fd"}
+_AFTER_START: Final = np.s_[:, 1:]
+_LAST: Final = np.s_[:, -1]
+"""Of the states in a stack, (K, T + 1, B, H), those after the first, and the last."""
 
+_Product: TypeAlias = Callable[[Array, Array, Array], Any]
 _HandBack: TypeAlias = Callable[[Array, Array | None, Array], None]
 
 
@@ -52,36 +59,83 @@ def rnn(
     Raises:
         GraphError: shapes or dtypes do not fit, or there is no such activation.
     """
+    return rnn_and_last(projected, hidden, weight_hh, activation)[0]
+
+
+def rnn_and_last(
+    projected: Tensor | Array, hidden: Tensor | Array, weight_hh: Tensor, activation: ActivationName = "tanh"
+) -> tuple[Tensor, Tensor]:
+    """(T, B, H), (B, H), (H, H) -> (T, B, H), (B, H): all states, as `rnn`, and the last of them.
+
+    The last state by itself is cheaper to run backward than a part of all states is: the others need no zeros.
+    Of a window without steps it is the state before.
+
+    Raises:
+        GraphError: shapes or dtypes do not fit, or there is no such activation.
+    """
     inputs, start = as_tensor("rnn", projected), as_tensor("rnn", hidden)
     _require_fit("rnn", inputs, (start,), weight_hh, num_gates=1)
-    w, apply, slope = weight_hh.data, find_activation("rnn", activation).apply, _SLOPES[activation]
-    by_time = functools.partial(_by_time, stacked=w.ndim == 3)
-    states, steps = _states(inputs.data, start.data)
-    for before, x, y in zip(steps, by_time(inputs.data), steps[1:], strict=False):
-        np.matmul(before, w, y)
-        np.add(y, x, y)
-        apply(y)
+    find_activation("rnn", activation)
+    states = _run_rnn(inputs.data, start.data, weight_hh.data, activation)
+    arrived: list[Array | None] = [None, None]
 
-    def vjp(g: Array) -> None:
-        dz = empty(g.shape, g.dtype)
-        slope(states[..., 1:, :, :], dz)
-        dh = np.empty(start.data.shape, g.dtype)
-        hand_back = _hand_back(w, dh.shape)
-        later = None
-        for d, arrived in zip(reversed(by_time(dz)), reversed(by_time(g)), strict=True):
-            if later is None:
-                np.multiply(d, arrived, d)
-            else:
-                hand_back(later, arrived, dh)
-                np.multiply(d, dh, d)
-            later = d
+    def vjp(_: Array) -> None:
+        g, g_last = arrived
+        dz = _run_rnn_back(states, weight_hh.data, activation, g, g_last)
         _receive_product(weight_hh, states, dz)
         if inputs.requires_grad:
             inputs.receive(dz)
         if start.requires_grad:
-            start.receive(_start_gradient(w, dz, dh.shape))
+            start.receive(_start_gradient(weight_hh.data, dz, start.data.shape, g_last))
 
-    return record(states[..., 1:, :, :], (inputs, start, weight_hh), vjp)
+    joint = record(np.empty(0, states.dtype), (inputs, start, weight_hh), vjp)
+    every, last = (slice(1, None), -1) if states.ndim == 3 else (_AFTER_START, _LAST)
+    return _result(joint, states[every], arrived, 0), _result(joint, states[last], arrived, 1)
+
+
+def _run_rnn(x: Array, first: Array, w: Array, activation: ActivationName) -> Array:
+    """Returns the states of a window from the first on, (T + 1, B, H), stacked (K, T + 1, B, H)."""
+    states, steps = _states(x, first)
+    multiply, apply = _product_of(first.shape), _IN_PLACE[activation]
+    if activation == "sigmoid":  # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2, and halves are exact
+        half = _HALF[w.dtype.char]
+        x, w = np.multiply(x, half, empty(x.shape, x.dtype)), np.multiply(w, half)
+    for before, projected, y in zip(steps, _by_time(x), steps[1:], strict=False):
+        multiply(before, w, y)
+        np.add(y, projected, y)
+        apply(y)
+    return states
+
+
+def _run_rnn_back(states: Array, w: Array, activation: ActivationName, g: Array | None, g_last: Array | None) -> Array:
+    """Returns the gradient by what the inputs contribute, (T, B, H), stacked (K, T, B, H).
+
+    Args:
+        states: as `_run_rnn` returned them.
+        w: (H, H), stacked (K, H, H).
+        activation: the same.
+        g: the gradient by the states, (T, B, H); none where it is zero.
+        g_last: what comes to that of the last state, (B, H); none where it is zero.
+    """
+    after = states[1:] if states.ndim == 3 else states[_AFTER_START]
+    shape = (*after.shape[:-3], *after.shape[-2:])
+    dz = empty(after.shape, after.dtype)
+    _SLOPES[activation](after, dz)
+    ds = _by_time(dz)
+    arrived: list[Array | None] = [None] * len(ds) if g is None else [*_by_time(g)]
+    if ds and g_last is not None:
+        arrived[-1] = g_last if g is None else g[..., -1, :, :] + g_last
+    dh = np.empty(shape, dz.dtype)
+    hand_back = _hand_back(w, shape)
+    later = None
+    for d, g_t in zip(reversed(ds), reversed(arrived), strict=True):
+        if later is not None:
+            hand_back(later, g_t, dh)
+            np.multiply(d, dh, d)
+        elif g_t is not None:
+            np.multiply(d, g_t, d)
+        later = d
+    return dz
 
 
 def lstm(
@@ -112,7 +166,7 @@ def lstm(
         if inputs.requires_grad:
             inputs.receive(dz)
         if start.requires_grad:
-            start.receive(_start_gradient(weight_hh.data, dz, start.data.shape))
+            start.receive(_start_gradient(weight_hh.data, dz, start.data.shape, None))
         if start_cell.requires_grad:
             start_cell.receive(dc)
 
@@ -157,13 +211,13 @@ class _LSTMWindow:
         self.cells, cell_steps = _states(x, cell)
         self._gates = empty(x.shape, w.dtype)  # sigmoid of i and f, tanh of g, sigmoid of o
         self._bounded = empty((*x.shape[:-1], units), w.dtype)  # tanh of the cells
-        by_time = functools.partial(_by_time, stacked=w.ndim == 3)
+        multiply = _product_of(hidden.shape)
         scale, shift = _affine(units, w.dtype.char)
         update = np.empty(cell.shape, w.dtype)
-        gates = zip(by_time(x), by_time(self._gates), *map(by_time, _quarters(self._gates)), strict=True)
-        cells = zip(cell_steps, cell_steps[1:], by_time(self._bounded), strict=False)
+        gates = zip(_by_time(x), _by_time(self._gates), *map(_by_time, _quarters(self._gates)), strict=True)
+        cells = zip(cell_steps, cell_steps[1:], _by_time(self._bounded), strict=False)
         for h, y, (inputs, z, i, f, g, o), (before, c, tanh_c) in zip(steps, steps[1:], gates, cells, strict=False):
-            np.matmul(h, w, z)
+            multiply(h, w, z)
             np.add(z, inputs, z)
             # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2: one call of tanh serves all four gates.
             np.multiply(z, scale, z)
@@ -189,11 +243,11 @@ class _LSTMWindow:
         dc = np.zeros(shape, gates.dtype) if g_last is None else np.array(g_last)
         dc_by_gate = dc[..., np.newaxis, :]
         hand_back = _hand_back(self._w, shape)
-        by_time = functools.partial(_by_time, stacked=len(shape) == 3)
-        forget, slopes, ds = by_time(_quarters(gates)[1]), by_time(self._bounded), by_time(dz)
+        forget, slopes, ds = _by_time(_quarters(gates)[1]), _by_time(self._bounded), _by_time(dz)
         by_gate = dz.reshape(*dz.shape[:-1], 4, shape[-1])
-        ds_by_cell, ds_by_output = by_time(by_gate[..., :3, :]), by_time(by_gate[..., 3, :])
-        arrived: Sequence[Array | None] = [None] * len(ds) if g is None else by_time(g)
+        parts = by_gate if len(shape) == 2 else by_gate.swapaxes(0, 1)
+        ds_by_cell, ds_by_output = list(parts[..., :3, :]), list(parts[..., 3, :])
+        arrived: Sequence[Array | None] = [None] * len(ds) if g is None else _by_time(g)
         block = max(1, _BLOCK_SIZE * len(ds) // max(1, gates.size))
         later = None
         for time in reversed(range(len(ds))):
@@ -254,14 +308,23 @@ def _states(x: Array, first: Array) -> tuple[Array, list[Array]]:
         first: (B, H), stacked (K, B, H).
     """
     states = empty((*x.shape[:-3], x.shape[-3] + 1, *first.shape[-2:]), first.dtype)
-    steps = _by_time(states, stacked=x.ndim == 4)
+    steps = _by_time(states)
     np.copyto(steps[0], first)
     return states, steps
 
 
-def _by_time(window: Array, *, stacked: bool) -> list[Array]:
-    """(T, B, ...) -> T views (B, ...); stacked (K, T, B, ...) -> T views (K, B, ...)."""
-    return list(window.swapaxes(0, 1) if stacked else window)
+def _by_time(window: Array) -> list[Array]:
+    """(T, B, M) -> T views (B, M); stacked (K, T, B, M) -> T views (K, B, M)."""
+    return list(window if window.ndim == 3 else window.swapaxes(0, 1))
+
+
+def _product_of(shape: tuple[int, ...]) -> _Product:
+    """Returns what multiplies states of this shape (..., B, H) by weights; its arguments are both and where to write.
+
+    For a single client `dot` calls the same routine of BLAS as `matmul` does for each of a stack, in less time,
+    unless a side is 1.
+    """
+    return np.dot if len(shape) == 2 and min(shape) > 1 else np.matmul
 
 
 def _quarters(gates: Array) -> tuple[Array, Array, Array, Array]:
@@ -276,11 +339,11 @@ def _hand_back(w: Array, shape: tuple[int, ...]) -> _HandBack:
     Its arguments are d, the gradient by what a step adds to its inputs; g, what arrived for the state
     from elsewhere, if anything; and where to write.
     """
-    turned = w.swapaxes(-1, -2)
     if shape[-1] < _TURNED_UNITS or shape[-2] == 1:
+        multiply, turned = _product_of(shape), np.ascontiguousarray(w.swapaxes(-1, -2))
 
         def write(d: Array, g: Array | None, out: Array) -> None:
-            np.matmul(d, turned, out)
+            multiply(d, turned, out)
             if g is not None:
                 np.add(out, g, out)
 
@@ -298,11 +361,12 @@ def _hand_back(w: Array, shape: tuple[int, ...]) -> _HandBack:
     return write_turned
 
 
-def _start_gradient(w: Array, dz: Array, shape: tuple[int, ...]) -> Array:
-    """Returns the gradient by the first state, of this shape (..., B, H)."""
-    dh = np.zeros(shape, w.dtype)
-    if dz.shape[-3]:
-        _hand_back(w, shape)(dz[..., 0, :, :], None, dh)
+def _start_gradient(w: Array, dz: Array, shape: tuple[int, ...], g_last: Array | None) -> Array:
+    """Returns the gradient by the first state, of this shape (..., B, H); without steps it is the last one, too."""
+    if not dz.shape[-3]:
+        return np.zeros(shape, w.dtype) if g_last is None else g_last
+    dh = np.empty(shape, w.dtype)
+    _hand_back(w, shape)(dz[..., 0, :, :], None, dh)
     return dh
 
 
@@ -312,6 +376,25 @@ def _receive_product(weight: Tensor, states: Array, dz: Array) -> None:
         before = states[..., :-1, :, :]
         rows = before.reshape(*before.shape[:-3], -1, before.shape[-1])
         weight.receive_product(rows.swapaxes(-1, -2), dz.reshape(*dz.shape[:-3], -1, dz.shape[-1]))
+
+
+def _put_tanh(y: Array) -> None:
+    np.tanh(y, y)
+
+
+def _put_sigmoid_of_twice(y: Array) -> None:
+    half = _HALF[y.dtype.char]
+    np.tanh(y, y)
+    np.multiply(y, half, y)
+    np.add(y, half, y)
+
+
+def _put_relu(y: Array) -> None:
+    np.maximum(y, _ZERO[y.dtype.char], out=y)
+
+
+_IN_PLACE: Final = {"tanh": _put_tanh, "sigmoid": _put_sigmoid_of_twice, "relu": _put_relu}
+"""By the name of an activation, what applies it in place; of the sigmoid, to half of its argument."""
 
 
 def _write_tanh_slope(y: Array, out: Array) -> None:

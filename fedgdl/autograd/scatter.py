@@ -60,26 +60,24 @@ def add_rows(array: _Array, ids: _Ids, rows: _Array, repeats: _Ids | None = None
         for client, (own_ids, own_rows, own_repeats) in _by_client(array.shape, ids, rows, repeats):
             add_rows(array[client], own_ids, own_rows, own_repeats, scale=scale)
         return
-    width = math.prod(array.shape[1:])
+    width = array.shape[1] if array.ndim == 2 else math.prod(array.shape[1:])
     size = ids.size * width
     if size == 0:
         return
     if not array.flags.c_contiguous:
         np.add.at(array, ids, _each(rows, repeats, scale))
-        return
-    array, rows = array.reshape(-1, width), rows.reshape(-1, width)
-    if (compiled := _numba_loops(size, width)) is not None:
-        compiled.add(array, ids, _bounds(ids, repeats), rows, rows.dtype.type(scale))
+    elif (compiled := _numba_loops(size, width)) is not None:
+        flat = array.reshape(-1, width), rows.reshape(-1, width)
+        compiled.add(flat[0], ids, _bounds(ids, repeats), flat[1], rows.dtype.type(scale))
     elif (sparse := _scipy_loops(size, width)) is not None:
         # The table gains a sparse matrix (V, b), `scale` where a bag names a row, times the rows (b, width).
         factors = np.empty(ids.size, array.dtype)
         factors.fill(scale)
         bounds = _bounds(ids, repeats)
-        matrix = bounds, np.ascontiguousarray(ids), factors
         if width == 1:
-            sparse.csc_matvec(len(array), len(rows), *matrix, rows.reshape(-1), array.reshape(-1))
+            sparse.csc_matvec(len(array), len(rows), bounds, ids, factors, rows, array)
         else:
-            sparse.csc_matvecs(len(array), len(rows), width, *matrix, rows.reshape(-1), array.reshape(-1))
+            sparse.csc_matvecs(len(array), len(rows), width, bounds, ids, factors, rows, array)
     else:
         # Only one-dimensional `add.at` has a fast loop, so wider rows are addressed element by element.
         positions = ids if width == 1 else (ids[:, np.newaxis] * width + np.arange(width)).reshape(-1)
@@ -105,11 +103,12 @@ def sum_bags(table: _Array, ids: _Ids, bounds: _Ids) -> _Array:
     if (sparse := _scipy_loops(size, width)) is not None:
         sums = np.zeros((num_bags, width), table.dtype)
         # A sparse matrix (b, V), 1 where a bag names a row, times the table.
-        matrix = np.ascontiguousarray(bounds), np.ascontiguousarray(ids), np.ones(ids.size, table.dtype)
+        ones = np.empty(ids.size, table.dtype)
+        ones.fill(1.0)
         if width == 1:
-            sparse.csr_matvec(num_bags, len(table), *matrix, table.reshape(-1), sums.reshape(-1))
+            sparse.csr_matvec(num_bags, len(table), bounds, ids, ones, table, sums)
         else:
-            sparse.csr_matvecs(num_bags, len(table), width, *matrix, table.reshape(-1), sums.reshape(-1))
+            sparse.csr_matvecs(num_bags, len(table), width, bounds, ids, ones, table, sums)
         return sums
     return _sum_by_numpy(table, ids, bounds)
 

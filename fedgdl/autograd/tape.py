@@ -37,7 +37,7 @@ from fedgdl.autograd.scatter import add_rows
 from fedgdl.autograd.sparse import SparseGradient
 from fedgdl.errors import GraphError
 
-__all__ = ["Array", "Node", "mode", "next_position", "no_grad"]
+__all__ = ["UNIT", "Array", "Node", "mode", "next_position", "no_grad"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -49,6 +49,8 @@ class _Mode(threading.local):
 
 
 mode: Final = _Mode()
+UNIT: Final = {char: np.broadcast_to(np.ones((), char), ()) for char in "fd"}  # read-only
+"""For float32 and float64, the gradient of a loss by itself."""
 _position: Final = operator.attrgetter("_position")
 next_position: Final = itertools.count(1).__next__
 
@@ -79,7 +81,7 @@ class Node:
 
     def __init__(self, data: npt.ArrayLike, *, requires_grad: bool = False) -> None:
         array = np.asarray(data)
-        if array.dtype.char not in "fd":
+        if array.dtype.char not in "fd" or not array.dtype.isnative:
             message = f"Tensor: data must be float32 or float64, got {array.dtype} of shape {array.shape}"
             raise GraphError(message)
         self.data: Array = array
@@ -146,7 +148,8 @@ class Node:
         Raises:
             GraphError: shape or dtype differ from the data's, a defect of the operation that calls.
         """
-        self._check(gradient)
+        if gradient.shape != self.data.shape or gradient.dtype is not self.data.dtype:
+            self._check(gradient)
         if self._vjp is not None:
             self._pending = gradient if self._pending is None else self._pending + gradient
         elif self.grad is None:
@@ -187,6 +190,8 @@ class Node:
 
     def _seed(self, gradient: float | Array | None) -> Array:
         if gradient is None:
+            if self.data.ndim == 0:
+                return UNIT[self.data.dtype.char]
             if self.data.size != 1:
                 message = f"backward: a tensor of shape {self.shape} needs a gradient; sum it first, or pass 1.0"
                 raise GraphError(message)

@@ -59,7 +59,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < _SMALLEST_BYTES:
         return np.empty(shape, dtype)
-    step = 1 << (nbytes.bit_length() - 4)  # sixteenths at most: batches of almost one size share their blocks
+    step = 1 << (nbytes.bit_length() - 4)  # at most an eighth: batches of almost one size share their blocks
     size = -(-nbytes // step) * step
     blocks = _store.blocks.get(size)
     if blocks is None:

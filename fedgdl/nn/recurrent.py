@@ -26,6 +26,7 @@ import numpy as np
 
 from fedgdl.autograd import Parameter, Tensor, embedding_linear, getitem, linear, lstm, reshape, rnn
 from fedgdl.autograd.activation import ActivationName
+from fedgdl.autograd.recurrent import rnn_and_last
 from fedgdl.autograd.tensor import Array
 from fedgdl.errors import ParameterError
 from fedgdl.nn import init
@@ -246,8 +247,7 @@ class RNN(_Recurrent):
         """
         projected = self._project(window, embedding)
         before = self._zeros(_without_time(projected.data.shape)) if hidden is None else hidden
-        outputs = rnn(projected, before, self.weight_hh, self.nonlinearity)
-        return outputs, getitem(outputs, _LAST)
+        return rnn_and_last(projected, before, self.weight_hh, self.nonlinearity)
 
 
 class LSTM(_Recurrent):

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -61,10 +62,11 @@ def blas_environment(threads: int) -> Iterator[None]:
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Limits the BLAS libraries loaded in this process to one thread, and restores their setting afterwards."""
-    with _controller().limit(limits=1, user_api="blas"):
+    with _controller(with_scipy="scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
         yield
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
+def _controller(*, with_scipy: bool) -> ThreadpoolController:  # noqa: ARG001 (SciPy brings a BLAS of its own, late)
+    """Returns what limits the libraries that are loaded now; to look for them takes half a millisecond."""
     return ThreadpoolController()

@@ -238,5 +238,7 @@ def test_each_module_may_be_imported_first() -> None:
     spec: Any = importlib.util.find_spec("fedgdl.autograd")
     modules = [module.name for module in pkgutil.iter_modules(spec.submodule_search_locations)]
     assert {"tape", "tensor", "product"} <= set(modules)
-    done = subprocess.run([sys.executable, "-P", "-c", EACH_FIRST, *modules], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", EACH_FIRST, *modules], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

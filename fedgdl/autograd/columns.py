@@ -10,99 +10,29 @@ Both write to their own memory, so they serve one operation at a time.
 Not here: biases, activations and checks (`convolution`).
 
 Example:
-    >>> geometry = Geometry.of((1, 3, 3, 1), (2, 2, 1, 1), stride=1, padding=0)
-    >>> y = np.empty((1, 2, 2, 1))
-    >>> columns = columns_of(geometry, y.dtype)
-    >>> for _ in columns.forward(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), y):
+    >>> geometry = Geometry.of((1, 3, 3, 1), (2, 2, 1, 1))
+    >>> y = np.empty(geometry.result)
+    >>> columns = TapColumns(geometry, y.dtype)
+    >>> for _ in columns.forward(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), y.__getitem__):
     ...     pass
     >>> y.ravel()
     array([4., 4., 4., 4.])
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
 
 from fedgdl.autograd import workspace
 from fedgdl.autograd.blas import accumulate_product
+from fedgdl.autograd.geometry import Geometry
 from fedgdl.autograd.tape import Array
 
-__all__ = ["Geometry", "RowColumns", "TapColumns", "columns_of"]
+__all__ = ["RowColumns", "TapColumns"]
 
-_FEW: Final = 32
-"""Below this many numbers in a row of a neighbourhood, products by row are too thin for BLAS."""
 _BLOCK_BYTES: Final = 1 << 18
 """How large the columns of some samples may be, 256 KiB: with results and gradients they share a cache of 1 MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """The sizes of a convolution.
-
-    Attributes:
-        num_samples: N, how many images.
-        height: H, of an image.
-        width: W, of an image.
-        channels: C, of an image.
-        kernel_height: kh.
-        kernel_width: kw.
-        filters: O, channels of the result.
-        stride: by how many pixels the window moves.
-        padding: zeros on each side of the image.
-        rows: Ho, of the result.
-        columns: Wo, of the result.
-    """
-
-    num_samples: int
-    height: int
-    width: int
-    channels: int
-    kernel_height: int
-    kernel_width: int
-    filters: int
-    stride: int
-    padding: int
-    rows: int
-    columns: int
-
-    @classmethod
-    def of(cls, images: tuple[int, ...], kernels: tuple[int, ...], stride: int, padding: int) -> "Geometry":
-        """Returns the sizes for images (N, H, W, C) and kernels (kh, kw, C, O)."""
-        num_samples, height, width, channels = images
-        kernel_height, kernel_width, _, filters = kernels
-        rows = (height + 2 * padding - kernel_height) // stride + 1
-        columns = (width + 2 * padding - kernel_width) // stride + 1
-        return cls(
-            num_samples,
-            height,
-            width,
-            channels,
-            kernel_height,
-            kernel_width,
-            filters,
-            stride,
-            padding,
-            rows,
-            columns,
-        )
-
-    @property
-    def result(self) -> tuple[int, int, int, int]:
-        """(N, Ho, Wo, O), the result's shape."""
-        return self.num_samples, self.rows, self.columns, self.filters
-
-    def inside(self, padded: Array) -> Array:
-        """(..., H + 2 padding or more, W + 2 padding, C) -> (..., H, W, C): the image within the zeros."""
-        start = self.padding
-        return padded[..., start : start + self.height, start : start + self.width, :]
-
-
-def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> "TapColumns | RowColumns":
-    """Returns the faster of the two for these sizes."""
-    few = geometry.kernel_width * geometry.channels < _FEW
-    return TapColumns(geometry, dtype) if few else RowColumns(geometry, dtype)
 
 
 class TapColumns:
@@ -118,25 +48,39 @@ class TapColumns:
         self._padded = workspace.empty((self._block, height, width, geometry.channels), dtype)
         self._columns = workspace.empty((self._taps * self._block * self._pixels,), dtype)
 
-    def forward(self, x: Array, w: Array, y: Array) -> Iterator[Array]:
-        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): writes the convolution to y, yielding each part done."""
+    def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
+
+        Args:
+            x: the images.
+            w: the kernels.
+            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
+        """
         self._padded.fill(0)
         weight = w.reshape(self._taps, -1)
         for part in self._parts():
-            columns = self._load(x[part])
-            np.matmul(columns.T, weight, out=y[part].reshape(-1, weight.shape[1]))
-            yield y[part]
+            columns, y = self._load(x[part]), room(part)
+            np.matmul(columns.T, weight, out=y.reshape(-1, weight.shape[1]))
+            yield part, y
 
-    def backward(self, x: Array, w: Array, g: Array, dw: Array, dx: Array | None) -> None:
-        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): adds to dw (of w's shape), writes dx (of x's shape)."""
+    def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
+
+        Args:
+            x: the images.
+            w: the kernels.
+            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
+            dw: the gradient by the kernels.
+            dx: where the gradient by the images goes, if wanted.
+        """
         self._padded.fill(0)
         weight, sums = w.reshape(self._taps, -1), dw.reshape(self._taps, -1)
         for part in self._parts():
-            gradient = np.ascontiguousarray(g[part]).reshape(-1, weight.shape[1])
+            g = np.ascontiguousarray(gradient(part)).reshape(-1, weight.shape[1])
             columns = self._load(x[part])
-            accumulate_product(columns, gradient, sums)
+            accumulate_product(columns, g, sums)
             if dx is not None:
-                np.matmul(weight, gradient.T, out=columns)
+                np.matmul(weight, g.T, out=columns)
                 dx[part] = self._fold(columns, len(dx[part]))
 
     def _parts(self) -> Iterator[slice]:
@@ -184,36 +128,52 @@ class RowColumns:
         self._padded = workspace.empty((height, width, geometry.channels), dtype)
         self._rows = workspace.empty((stride, height // stride, geometry.columns, self._run), dtype)
 
-    def forward(self, x: Array, w: Array, y: Array) -> Iterator[Array]:
-        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): writes the convolution to y, yielding each part done."""
+    def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
+
+        Args:
+            x: the images.
+            w: the kernels.
+            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
+        """
         self._padded.fill(0)
         kernels = list(w.reshape(len(w), self._run, -1))
         windows, slices = self._windows(), self._slices()
         for sample in range(len(x)):
             self._geometry.inside(self._padded)[...] = x[sample]
             np.copyto(self._rows.reshape(windows.shape), windows)
-            pixels = y[sample].reshape(-1, y.shape[-1])
+            part = slice(sample, sample + 1)
+            y = room(part)
+            pixels = y.reshape(-1, w.shape[-1])
             for row, (kernel, neighbours) in enumerate(zip(kernels, slices, strict=True)):
                 accumulate_product(neighbours, kernel, pixels, keep=1.0 if row else 0.0)
-            yield y[sample]
+            yield part, y
 
-    def backward(self, x: Array, w: Array, g: Array, dw: Array, dx: Array | None) -> None:
-        """(N, H, W, C), (kh, kw, C, O), (N, Ho, Wo, O): adds to dw (of w's shape), writes dx (of x's shape)."""
+    def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
+
+        Args:
+            x: the images.
+            w: the kernels.
+            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
+            dw: the gradient by the kernels.
+            dx: where the gradient by the images goes, if wanted.
+        """
         self._padded.fill(0)
         kernels = list(w.reshape(len(w), self._run, -1))
         sums = list(dw.reshape(len(w), self._run, -1))
         windows, slices = self._windows(), self._slices()
         folded = np.empty_like(self._padded) if dx is not None else None
         for sample in range(len(x)):
-            gradient = np.ascontiguousarray(g[sample]).reshape(-1, g.shape[-1])
+            g = np.ascontiguousarray(gradient(slice(sample, sample + 1))).reshape(-1, w.shape[-1])
             self._geometry.inside(self._padded)[...] = x[sample]
             np.copyto(self._rows.reshape(windows.shape), windows)
             for total, neighbours in zip(sums, slices, strict=True):
-                accumulate_product(neighbours.T, gradient, total)
+                accumulate_product(neighbours.T, g, total)
             if dx is not None and folded is not None:
                 self._rows.fill(0)
                 for kernel, neighbours in zip(kernels, slices, strict=True):
-                    accumulate_product(gradient, kernel.T, neighbours)
+                    accumulate_product(g, kernel.T, neighbours)
                 self._fold(folded)
                 dx[sample] = self._geometry.inside(folded)
 

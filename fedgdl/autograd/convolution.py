@@ -1,10 +1,12 @@
 """Convolution of images, a few samples at a time in memory that stays in the processor's cache.
 
-Images are (N, H, W, C), kernels (kh, kw, C, O): what belongs to one pixel lies together. The
-columns of a whole batch (each pixel's neighbourhood written out) would leave the cache, so they are made
+Images are (N, H, W, C), kernels (kh, kw, C, O): what belongs to one pixel lies together. What a batch's
+products are taken of (each pixel's neighbourhood written out) would leave the cache, so it is made
 for some samples at a time, and made again on the way back instead of being kept: see `columns`.
+What comes behind the products (pooling, bias, activation, and the way back through them) is done
+for the same samples while they are in the cache.
 
-Not here: the two ways of making columns (`columns`), pooling (`pooling`).
+Not here: the ways to take the products (`columns`, `winograd`), pooling by itself (`pooling`).
 
 Example:
     >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
@@ -13,29 +15,42 @@ Example:
            [20., 24.]])
 """
 
+from typing import Any, Final
+
 import numpy as np
 
 from fedgdl.autograd import workspace
-from fedgdl.autograd.activation import ActivationName, find_activation
-from fedgdl.autograd.columns import Geometry, columns_of
+from fedgdl.autograd.activation import Activation, ActivationName, find_activation
+from fedgdl.autograd.columns import RowColumns, TapColumns
+from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.maxima import WindowMaxima
 from fedgdl.autograd.operands import as_tensor
 from fedgdl.autograd.tensor import Array, Tensor, record
+from fedgdl.autograd.winograd import WinogradColumns, rows_at_once
 from fedgdl.errors import GraphError
 
-__all__ = ["conv2d"]
+__all__ = ["columns_of", "conv2d"]
+
+_FEW: Final = 32
+"""Below this many numbers in a row of a neighbourhood, products by row are too thin for BLAS."""
+_TALLEST: Final = 5
+"""Rows of a kernel up to which Winograd's products lose less than a decimal digit."""
+_SAVING: Final = 1.5
+"""By how much Winograd has to lessen the products to pay for its transforms."""
 
 
-def conv2d(
+def conv2d(  # noqa: PLR0913 (the operands, and what is done to them)
     x: Tensor | Array,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: int = 1,
     padding: int = 0,
     activation: ActivationName | None = None,
+    pool: int = 1,
 ) -> Tensor:
-    """(N, H, W, C), (kh, kw, C, O), (O,) -> (N, Ho, Wo, O): activation(cross-correlation + bias).
+    """(N, H, W, C), (kh, kw, C, O), (O,) -> (N, Ho, Wo, O): activation(largest of windows(cross-correlation + bias)).
 
-    Ho = (H + 2 padding - kh) // stride + 1, and Wo alike. In a stack of K clients every operand has a
+    Ho = ((H + 2 padding - kh) // stride + 1) // pool, and Wo alike. In a stack of K clients every operand has a
     first axis of length K.
 
     Args:
@@ -45,36 +60,39 @@ def conv2d(
         stride: by how many pixels the window moves, in both directions.
         padding: how many zeros are put around the image, on each side.
         activation: what is applied to the sum, if anything.
+        pool: side of the windows of which only the largest value is kept, as `max_pool2d` does. Bias and activation
+            come after it here: neither changes the order of two values, and there is less to do.
 
     Raises:
-        GraphError: shapes or dtypes do not fit, the kernel is larger than the padded image, or stride,
-            padding or activation are impossible.
+        GraphError: shapes or dtypes do not fit, the kernel is larger than the padded image, or stride, padding,
+            activation or pool are impossible.
     """
     images = as_tensor("conv2d", x)
     _require_fit(images, weight, bias, stride, padding)
-    geometry = Geometry.of(images.shape[-4:], weight.shape[-4:], stride, padding)
+    geometry = Geometry.of(images.shape[-4:], weight.shape[-4:], stride, padding, max(pool, 1))
+    if pool < 1 or not geometry.rows or not geometry.columns:
+        message = f"conv2d: no windows of side {pool} in the result of x {images.shape} and weight {weight.shape}"
+        raise GraphError(message)
     columns = columns_of(geometry, weight.dtype)
     function = None if activation is None else find_activation("conv2d", activation)
     # One client is a stack of one.
     xs, ws = (_stacked(tensor.data, 5) for tensor in (images, weight))
-    ys = workspace.empty((len(xs), *geometry.result), xs.dtype)
-    biases = np.zeros((len(xs), 1), xs.dtype) if bias is None else _stacked(bias.data, 2)
-    for client in range(len(xs)):
-        for part in columns.forward(xs[client], ws[client], ys[client]):
-            np.add(part, biases[client], out=part)
-            if function is not None:
-                function.apply(part)
+    biases = [None] * len(xs) if bias is None else list(_stacked(bias.data, 2))
+    side = (geometry.rows // pool, geometry.columns // pool)
+    ys = workspace.empty((len(xs), geometry.num_samples, *side, geometry.filters), xs.dtype)
+    tails = [_Tail(geometry, y, own_bias, function, pool) for y, own_bias in zip(ys, biases, strict=True)]
+    for own_x, own_w, tail in zip(xs, ws, tails, strict=True):
+        for part, sums in columns.forward(own_x, own_w, tail.room):
+            tail.finish(part, sums)
 
     def vjp(g: Array) -> None:
-        gs = _stacked(g, 5)
-        if function is not None:
-            gs = function.slope_times(gs, ys)
-        if bias is not None and bias.requires_grad:
-            bias.receive(_channel_sums(gs).reshape(bias.shape))
-        dws = np.zeros(ws.shape, ws.dtype)
+        dws = np.zeros_like(ws)
         dxs = workspace.empty(xs.shape, xs.dtype) if images.requires_grad else [None] * len(xs)
-        for client in range(len(xs)):
-            columns.backward(xs[client], ws[client], gs[client], dws[client], dxs[client])
+        for client, (tail, own_g) in enumerate(zip(tails, _stacked(g, 5), strict=True)):
+            tail.expect(own_g)
+            columns.backward(xs[client], ws[client], tail.gradient, dws[client], dxs[client])
+        if bias is not None and bias.requires_grad:
+            bias.receive(np.stack([tail.bias_gradient for tail in tails]).reshape(bias.shape))
         if weight.requires_grad:
             weight.receive(dws.reshape(weight.shape))
         if isinstance(dxs, np.ndarray):
@@ -84,14 +102,81 @@ def conv2d(
     return record(result, (images, weight) if bias is None else (images, weight, bias), vjp)
 
 
+def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> TapColumns | RowColumns | WinogradColumns:
+    """Returns the fastest way to take the products of these sizes."""
+    if geometry.kernel_width * geometry.channels < _FEW:
+        return TapColumns(geometry, dtype)
+    if geometry.stride == 1 and geometry.kernel_height <= _TALLEST:
+        tile = rows_at_once(geometry.rows, geometry.kernel_height)
+        products = -(-geometry.rows // tile) * (tile + geometry.kernel_height - 1)
+        if geometry.rows * geometry.kernel_height >= _SAVING * products:
+            return WinogradColumns(geometry, dtype)
+    return RowColumns(geometry, dtype)
+
+
+class _Tail:
+    """What is done to the sums of one client's samples, part by part: pooling, bias, activation, and the way back.
+
+    Args:
+        geometry: of the convolution.
+        y: (N, Ho, Wo, O), the result.
+        bias: (O,), if any.
+        function: the activation, if any.
+        pool: side of the windows.
+
+    Attributes:
+        bias_gradient: (O,), added up so far.
+    """
+
+    def __init__(
+        self, geometry: Geometry, y: Array, bias: Array | None, function: Activation | None, pool: int
+    ) -> None:
+        self._sizes = geometry.result[1:]
+        self._y = y
+        self._function = function
+        self._maxima = WindowMaxima(geometry.result, pool, y.dtype) if pool > 1 else None
+        self._bias = None
+        if bias is not None:  # a row of the result long: adding runs of O numbers would be slow
+            self._bias = np.empty(y.shape[2:], y.dtype)
+            self._bias[...] = bias
+
+    def room(self, part: slice) -> Array:
+        """Returns where the sums of some samples go."""
+        if self._maxima is None:
+            return self._y[part]
+        return workspace.empty((part.stop - part.start, *self._sizes), self._y.dtype)
+
+    def finish(self, part: slice, sums: Array) -> None:
+        """(n, rows, columns, O): makes the sums of some samples their result."""
+        y = self._y[part]
+        if self._maxima is not None:
+            self._maxima.take(part, sums, y)
+        if self._bias is not None:
+            np.add(y, self._bias, out=y)
+        if self._function is not None:
+            self._function.apply(y)
+
+    def expect(self, g: Array) -> None:
+        """(N, Ho, Wo, O): takes the gradient by the result."""
+        self._g = g
+        self.bias_gradient = np.zeros(g.shape[-1], g.dtype)
+
+    def gradient(self, part: slice) -> Array:
+        """Returns the gradient by the sums of some samples, (n, rows, columns, O), and adds up that by the bias."""
+        slope = self._g[part]
+        if self._function is not None:
+            slope = self._function.slope_times(slope, self._y[part])
+        if self._bias is not None:
+            pixels = slope.reshape(-1, slope.shape[-1])
+            self.bias_gradient += np.matmul(np.ones(len(pixels), pixels.dtype), pixels)
+        if self._maxima is None:
+            return slope
+        return self._maxima.spread(part, slope, workspace.empty((len(slope), *self._sizes), slope.dtype))
+
+
 def _stacked(array: Array, ndim: int) -> Array:
     """Returns an array with a first axis for clients, of length 1 if it had none."""
     return array if array.ndim == ndim else array[np.newaxis]
-
-
-def _channel_sums(gs: Array) -> Array:
-    """(K, N, Ho, Wo, O) -> (K, O): the sums over all pixels of all samples of each client."""
-    return np.stack([np.add.reduce(g.reshape(-1, g.shape[-1]), 0) for g in gs])
 
 
 def _require_fit(images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:

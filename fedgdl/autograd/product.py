@@ -21,6 +21,9 @@ __all__ = ["linear", "matmul"]
 
 _LARGE: Final = 1 << 14
 """From this number of elements on, a result's memory is worth reusing."""
+_THIN: Final = 64
+"""Up to this number of rows, BLAS is faster on w @ g.T than on g @ w.T where w is large: by 1.7 for 10 rows and
+3136 x 512 weights, by 1.1 for 50."""
 
 
 def matmul(x: Tensor | Array, y: Tensor | Array) -> Tensor:
@@ -86,7 +89,7 @@ def linear(
         if bias is not None and bias.requires_grad:
             bias.receive(g.reshape(bias.data.shape) if g.shape[-2] == 1 else np.add.reduce(g, -2))
         if isinstance(x, Tensor) and x.requires_grad:
-            dx = _product(g, w.swapaxes(-1, -2))
+            dx = _turned_product(g, w)
             x.receive(dx if dx.shape == x.data.shape else dx.reshape(x.data.shape))
 
     inputs = (weight,) if bias is None else (weight, bias)
@@ -136,6 +139,17 @@ def _product(a: Array, b: Array) -> Array:
         product: Array = np.dot(a, b)  # the bits of matmul, sooner
         return product
     return np.matmul(a, b, out=workspace.empty((*a.shape[:-1], b.shape[-1]), a.dtype))
+
+
+def _turned_product(g: Array, w: Array) -> Array:
+    """(..., n, out), (..., in, out) -> (..., n, in): g @ w.T."""
+    height, width = w.shape[-2:]
+    if not (1 < g.shape[-2] <= _THIN and width >= _THIN and height * width >= _LARGE):
+        return _product(g, w.swapaxes(-1, -2))
+    turned = _product(w, g.swapaxes(-1, -2))
+    product = workspace.empty((*g.shape[:-1], height), g.dtype)
+    np.copyto(product, turned.swapaxes(-1, -2))
+    return product
 
 
 def _called(tensor: Tensor) -> str:

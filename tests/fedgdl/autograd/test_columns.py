@@ -9,7 +9,9 @@ import pytest
 from tensors import Shape
 
 from fedgdl.autograd import workspace
-from fedgdl.autograd.columns import Geometry, RowColumns, TapColumns, columns_of
+from fedgdl.autograd.columns import RowColumns, TapColumns
+from fedgdl.autograd.convolution import columns_of
+from fedgdl.autograd.geometry import Geometry
 
 Array = npt.NDArray[Any]
 WAYS = [TapColumns, RowColumns]

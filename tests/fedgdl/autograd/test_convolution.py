@@ -12,7 +12,9 @@ from tensors import Shape, assert_inputs_are_left_alone, dense_gradient, leaf, p
 
 from fedgdl.autograd import Parameter, Tensor, conv2d, gradcheck, relu, sigmoid, tanh
 from fedgdl.autograd import sum as sum_
-from fedgdl.autograd.columns import Geometry, RowColumns, TapColumns, columns_of
+from fedgdl.autograd.columns import RowColumns, TapColumns
+from fedgdl.autograd.convolution import columns_of
+from fedgdl.autograd.geometry import Geometry
 from fedgdl.errors import GraphError
 
 Array = npt.NDArray[Any]

@@ -89,6 +89,20 @@ def squares(model: Module, x: npt.NDArray[np.float64]) -> Callable[[], Tensor]:
     return lambda: MSELoss("sum")(model(x), Y)
 
 
+def test_training_by_hand() -> None:
+    # The book's first network starts with the first nine draws of NumPy's former generator, seed 0. Its
+    # derivative of a square lacks the 2, so its alpha of 0.1 is a learning rate of 0.05.
+    draws = np.random.RandomState(0)
+    model = Sequential(
+        Linear(2, 3, bias=False, initial=given(draws.rand(2, 3).tolist()), dtype="float64"),
+        Linear(3, 1, bias=False, initial=given(draws.rand(3, 1).tolist()), dtype="float64"),
+    )
+    losses = train(model, squares(model, X), lr=0.05)
+    first = [5.066439994622395, 0.4959907791902342, 0.4180671892167177]
+    np.testing.assert_allclose(losses[:3], first, rtol=1e-12)
+    np.testing.assert_allclose(losses[-1], 0.11613979792168384, rtol=1e-12)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_training_with_automatic_derivatives(*, flat: bool) -> None:
     expected = [

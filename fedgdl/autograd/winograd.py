@@ -1,0 +1,250 @@
+"""Convolution with fewer multiplications: several rows of the result out of one set of products.
+
+A direct convolution takes `kh` products of rows for each row of the result. Winograd's minimal filtering takes
+`m + kh - 1` products for `m` rows: for a 5x5 kernel and 4 rows, 8 instead of 20. Row vectors are polynomials to it,
+multiplied at m + kh - 1 points (0, 1, -1, 2, -2, ... and infinity): with d the rows of the image that
+`m` rows of the result see, and g the kernel's rows,
+
+    y = A^T ((G g) * (B^T d))
+
+where * multiplies row by row. Here each "*" is a whole matrix product, over the neighbourhoods along a row and
+the channels, and each transform is a product with a matrix of some 8 x 8 numbers, which costs next to nothing.
+The way back is the same formula transposed; kernels' gradients add up in the transformed form.
+
+Its price is accuracy: in float32 the error is 2 to 5 times that of direct products, with at most 8 points. From
+ten points on it would be 20 times, so that is not offered.
+
+Source: Winograd, "Arithmetic Complexity of Computations", SIAM 1980; Lavin and Gray, "Fast Algorithms for
+Convolutional Neural Networks", CVPR 2016, here in one dimension; the matrices are Toom's and Cook's.
+
+Not here: when which way is taken (`convolution`), and the direct ways (`columns`).
+
+Example:
+    >>> geometry = Geometry.of((1, 4, 3, 1), (3, 3, 1, 1))
+    >>> y = np.empty(geometry.result)
+    >>> columns = WinogradColumns(geometry, y.dtype)
+    >>> for _ in columns.forward(np.ones((1, 4, 3, 1)), np.ones((3, 3, 1, 1)), y.__getitem__):
+    ...     pass
+    >>> y.round(12).ravel()
+    array([9., 9.])
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from fedgdl.autograd import workspace
+from fedgdl.autograd.blas import accumulate_product
+from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.tape import Array
+
+__all__ = ["Transforms", "WinogradColumns", "rows_at_once", "transforms_of"]
+
+_MOST_POINTS: Final = 8
+"""With more, float32 loses more than a decimal digit."""
+_MOST_ROWS: Final = 4
+"""Of the result in one tile: each more costs accuracy, and saves little."""
+_POINTS: Final = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
+"""The finite points, best conditioned first."""
+_SMALL_PRODUCT: Final = 1_000_000
+"""Up to so many multiplications OpenBLAS takes a matrix product without repacking its operands, 1.2 times as fast."""
+
+
+class Transforms(NamedTuple):
+    """The matrices for m rows of the result, kernels of kh rows and P = m + kh - 1 points.
+
+    Attributes:
+        result: A^T, (m, P).
+        kernel: G, (P, kh).
+        image: B^T, (P, P).
+    """
+
+    result: Array
+    kernel: Array
+    image: Array
+
+
+def rows_at_once(rows: int, kernel_height: int) -> int:
+    """Returns how many rows of the result one tile has, for the fewest products; 1 where no tile saves any.
+
+    Args:
+        rows: of the result.
+        kernel_height: of the kernels.
+    """
+    choices = range(1, max(1, min(_MOST_ROWS, _MOST_POINTS - kernel_height + 1)) + 1)
+    return min(choices, key=lambda m: -(-rows // m) * (m + kernel_height - 1))
+
+
+@functools.cache
+def transforms_of(rows: int, kernel_height: int, dtype: np.dtype[Any]) -> Transforms:
+    """Returns the matrices for tiles of some rows, made in exact fractions and rounded once.
+
+    Args:
+        rows: m, of the result in a tile.
+        kernel_height: kh; m + kh - 1 is at most 8.
+        dtype: of the matrices.
+    """
+    points = _POINTS[: rows + kernel_height - 2]
+    others = [[other for other in points if other != point] for point in points]
+    result = [[point**power for point in points] + [Fraction(power == rows - 1)] for power in range(rows)]
+    kernel = [
+        [point**power / _product(point - other for other in rest) for power in range(kernel_height)]
+        for point, rest in zip(points, others, strict=True)
+    ]
+    kernel.append([Fraction(power == kernel_height - 1) for power in range(kernel_height)])
+    image = [[*_polynomial(rest), Fraction(0)] for rest in others] + [_polynomial(points)]
+    return Transforms(*(np.array(matrix, np.float64).astype(dtype) for matrix in (result, kernel, image)))
+
+
+def _product(factors: Iterator[Fraction]) -> Fraction:
+    return functools.reduce(lambda a, b: a * b, factors, Fraction(1))
+
+
+def _polynomial(roots: list[Fraction]) -> list[Fraction]:
+    """Returns the coefficients of the product of all (x - root), constant first."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        shifted, kept = [Fraction(0), *coefficients], [*coefficients, Fraction(0)]
+        coefficients = [a - root * b for a, b in zip(shifted, kept, strict=True)]
+    return coefficients
+
+
+class WinogradColumns:
+    """Neighbourhoods along a row, of transformed rows: P points, some samples, T tiles of m rows each.
+
+    Args:
+        geometry: of stride 1, and at most 8 rows in a kernel.
+        dtype: of all operands.
+    """
+
+    def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
+        self._geometry = sizes = geometry
+        self._tile = rows_at_once(sizes.rows, sizes.kernel_height)
+        self._transforms = transforms_of(self._tile, sizes.kernel_height, dtype)
+        self._points = self._tile + sizes.kernel_height - 1
+        self._tiles = -(-sizes.rows // self._tile)
+        self._width = sizes.width + 2 * sizes.padding
+        run = sizes.kernel_width * sizes.channels
+        block = max(1, _SMALL_PRODUCT // (self._tiles * sizes.columns * run * sizes.filters))
+        self._block = block = min(block, max(sizes.num_samples, 1))
+        height = max(self._tiles * self._tile + sizes.kernel_height - 1, sizes.height + 2 * sizes.padding)
+        pixels = self._points * block * self._tiles
+        self._padded = workspace.empty((block, height, self._width, sizes.channels), dtype)
+        self._image = workspace.empty((pixels * self._width * sizes.channels,), dtype)
+        self._rows = workspace.empty((pixels * sizes.columns * run,), dtype)
+        self._result = workspace.empty((pixels * sizes.columns * sizes.filters,), dtype)
+
+    def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
+
+        Args:
+            x: the images.
+            w: the kernels.
+            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
+        """
+        sizes = self._geometry
+        self._padded.fill(0)
+        kernels = self._transformed(w).reshape(self._points, -1, w.shape[-1])
+        for part in self._parts():
+            rows, y = self._load(x[part]), room(part)
+            products = self._view(self._result, len(y), sizes.columns * sizes.filters)
+            np.matmul(rows, kernels, out=products.reshape(self._points, -1, w.shape[-1]))
+            for tiles, pixels, height in self._bands(products, y):
+                np.matmul(self._transforms.result[:height], tiles, out=pixels)
+            yield part, y
+
+    def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
+
+        Args:
+            x: the images.
+            w: the kernels.
+            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
+            dw: the gradient by the kernels.
+            dx: where the gradient by the images goes, if wanted.
+        """
+        self._padded.fill(0)
+        filters = w.shape[-1]
+        sums = np.zeros((self._points, w[0].size // filters, filters), w.dtype)
+        turned = self._transformed(np.ascontiguousarray(w.swapaxes(-1, -2))) if dx is not None else None
+        for part in self._parts():
+            g = np.ascontiguousarray(gradient(part))
+            products = self._view(self._result, len(g), self._geometry.columns * filters)
+            for tiles, pixels, height in self._bands(products, g):
+                np.matmul(self._transforms.result[:height].T, pixels, out=tiles)
+            products = products.reshape(self._points, -1, filters)
+            for total, rows, product in zip(sums, self._load(x[part]), products, strict=True):
+                accumulate_product(rows.T, product, total)
+            if dx is not None and turned is not None:
+                dx[part] = self._fold(products, turned, len(g))
+        dw += (self._transforms.kernel.T @ sums.reshape(self._points, -1)).reshape(w.shape)
+
+    def _parts(self) -> Iterator[slice]:
+        for start in range(0, self._geometry.num_samples, self._block):
+            yield slice(start, min(start + self._block, self._geometry.num_samples))
+
+    def _transformed(self, w: Array) -> Array:
+        """(kh, ...) -> (P, ...): kernels at each point."""
+        return (self._transforms.kernel @ w.reshape(len(w), -1)).reshape(self._points, *w.shape[1:])
+
+    def _load(self, x: Array) -> Array:
+        """(n, H, W, C) -> (P, n T Wo, kw C): neighbourhoods along a row, at each point."""
+        num_samples, sizes = len(x), self._geometry
+        self._geometry.inside(self._padded[:num_samples])[...] = x
+        sample, row, column, channel = self._padded.strides
+        shape = (num_samples, self._tiles, self._points, self._width * sizes.channels)
+        strides = (sample, self._tile * row, row, channel)
+        tiles = np.ndarray(shape, self._padded.dtype, self._padded, 0, strides)
+        image = self._view(self._image, num_samples, self._width * sizes.channels)
+        np.matmul(self._transforms.image, tiles, out=image.transpose(1, 2, 0, 3))
+        rows = self._view(self._rows, num_samples, sizes.columns, sizes.kernel_width * sizes.channels)
+        windows = np.ndarray(rows.shape, image.dtype, image, 0, (*image.strides[:3], column, channel))
+        np.copyto(rows, windows)
+        return rows.reshape(self._points, -1, rows.shape[-1])
+
+    def _view(self, memory: Array, num_samples: int, *shape: int) -> Array:
+        """(P n T ... or more,) -> (P, n, T, ...)."""
+        shape = (self._points, num_samples, self._tiles, *shape)
+        return np.ndarray(shape, memory.dtype, memory)
+
+    def _bands(self, products: Array, pixels: Array) -> Iterator[tuple[Array, Array, int]]:
+        """(P, n, T, Wo O), (n, Ho, Wo, O) -> views of both by tile, (n, t, P, Wo O) and (n, t, m', Wo O), and m'.
+
+        All full tiles come together, of m' = m rows; then the last one, if it has fewer.
+        """
+        tiles = products.transpose(1, 2, 0, 3)
+        full, rest = divmod(self._geometry.rows, self._tile)
+        run = tiles.shape[-1]
+        pixels = pixels.reshape(len(pixels), -1, run)
+        if full:
+            yield (
+                tiles[:, :full],
+                pixels[:, : full * self._tile].reshape(len(pixels), full, self._tile, run),
+                self._tile,
+            )
+        if rest:
+            yield tiles[:, full:], pixels[:, np.newaxis, full * self._tile :], rest
+
+    def _fold(self, products: Array, turned: Array, num_samples: int) -> Array:
+        """(P, n T Wo, O), (P, kw, O, C) -> (n, H, W, C): the gradient by the images."""
+        sizes, tile = self._geometry, self._tile
+        # Tap by tap: the sums along a row then add runs of Wo C numbers.
+        shape = (self._points, sizes.kernel_width, num_samples, self._tiles, sizes.columns, sizes.channels)
+        taps = np.ndarray(shape, self._rows.dtype, self._rows)
+        np.matmul(products[:, np.newaxis], turned, out=taps.reshape(*shape[:2], -1, sizes.channels))
+        image = self._view(self._image, num_samples, self._width, sizes.channels)
+        image.fill(0)
+        for column in range(sizes.kernel_width):
+            image[:, :, :, column : column + sizes.columns] += taps[:, column]
+        run = self._width * sizes.channels
+        rows = np.matmul(self._transforms.image.T, image.reshape(*image.shape[:3], run).transpose(1, 2, 0, 3))
+        # (n, T, P, run): the last rows of a tile are the first of the next.
+        tiles = max(self._tiles + (self._points - 1) // tile, -(-self._padded.shape[1] // tile))
+        padded = np.zeros((num_samples, tiles, tile, run), rows.dtype)
+        for start in range(0, self._points, tile):
+            shared = rows[:, :, start : start + tile]
+            padded[:, start // tile : start // tile + self._tiles, : shared.shape[2]] += shared
+        return sizes.inside(padded.reshape(num_samples, -1, self._width, sizes.channels))

@@ -80,7 +80,7 @@ def _relu_slope_times(g: Array, y: Array) -> Array:
 
 
 def _write_tanh(x: Array, y: Array) -> None:
-    np.tanh(x, out=y)
+    np.tanh(x, y)
 
 
 def _tanh_slope_times(g: Array, y: Array) -> Array:
@@ -95,11 +95,12 @@ def _tanh_slope_times(g: Array, y: Array) -> Array:
 
 
 def _write_sigmoid(x: Array, y: Array) -> None:
-    np.negative(x, out=y)
-    np.minimum(y, _LARGEST_EXPONENT[y.dtype.char], out=y)
-    np.exp(y, out=y)
-    np.add(y, _ONE[y.dtype.char], out=y)
-    np.reciprocal(y, out=y)
+    char = y.dtype.char
+    np.negative(x, y)
+    np.minimum(y, _LARGEST_EXPONENT[char], out=y)
+    np.exp(y, y)
+    np.add(y, _ONE[char], y)
+    np.reciprocal(y, y)
 
 
 def _sigmoid_slope_times(g: Array, y: Array) -> Array:

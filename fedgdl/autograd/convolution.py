@@ -39,7 +39,7 @@ _SAVING: Final = 1.5
 """By how much Winograd has to lessen the products to pay for its transforms."""
 
 
-def conv2d(  # noqa: PLR0913 (the operands, and what is done to them)
+def conv2d(
     x: Tensor | Array,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -86,7 +86,7 @@ def conv2d(  # noqa: PLR0913 (the operands, and what is done to them)
             tail.finish(part, sums)
 
     def vjp(g: Array) -> None:
-        dws = np.zeros_like(ws)
+        dws = np.zeros(ws.shape, ws.dtype)
         dxs = workspace.empty(xs.shape, xs.dtype) if images.requires_grad else [None] * len(xs)
         for client, (tail, own_g) in enumerate(zip(tails, _stacked(g, 5), strict=True)):
             tail.expect(own_g)
@@ -106,7 +106,8 @@ def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> TapColumns | RowColu
     """Returns the fastest way to take the products of these sizes."""
     if geometry.kernel_width * geometry.channels < _FEW:
         return TapColumns(geometry, dtype)
-    if geometry.stride == 1 and geometry.kernel_height <= _TALLEST:
+    few_zeros = max(geometry.padding) < min(geometry.kernel_height, geometry.kernel_width)
+    if geometry.stride == 1 and geometry.kernel_height <= _TALLEST and few_zeros:
         tile = rows_at_once(geometry.rows, geometry.kernel_height)
         products = -(-geometry.rows // tile) * (tile + geometry.kernel_height - 1)
         if geometry.rows * geometry.kernel_height >= _SAVING * products:

@@ -25,6 +25,8 @@ __all__ = ["embedding", "embedding_bag", "embedding_linear"]
 
 _INT64: Final = np.dtype(np.int64)
 _UINT64: Final = np.dtype(np.uint64)
+_LARGE: Final = 1 << 14
+"""From this number of elements on, memory is worth reusing."""
 
 
 def embedding(table: Tensor, ids: npt.NDArray[np.int64]) -> Tensor:
@@ -129,12 +131,20 @@ def _read_densely(source: Tensor, ids: npt.NDArray[np.int64]) -> Tensor:
     """(V, D), (...) -> (..., D), stacked (K, V, D), (K, ...) -> (K, ..., D): `embedding` with a dense gradient."""
 
     def vjp(g: Array) -> None:
-        gradient = workspace.empty(source.data.shape, g.dtype)
-        gradient.fill(0)
+        gradient = _zeros_like(source.data)
         add_rows(gradient, *_rows_of(gradient.shape, ids, g))
         source.receive(gradient)
 
     return record(_read(source.data, ids), (source,), vjp)
+
+
+def _zeros_like(array: Array) -> Array:
+    """Returns zeros of an array's shape and dtype, in reused memory if they are many."""
+    if array.size < _LARGE:
+        return np.zeros(array.shape, array.dtype)
+    zeros = workspace.empty_like(array)
+    zeros.fill(0)
+    return zeros
 
 
 def _rows_of(

@@ -58,7 +58,7 @@ class WindowMaxima:
 
 
 def _take(candidates: list[Array], exceeds: Array, y: Array) -> None:
-    """k x (...), (k - 1, ...): writes the largest to y, and whether each but the first exceeds all before it."""
+    """Candidates, bits (k - 1, ...): writes the largest to y, and whether each but the first exceeds all before it."""
     largest = candidates[0]
     for candidate, bits in zip(candidates[1:], exceeds, strict=True):
         np.greater(candidate, largest, out=bits)

@@ -12,7 +12,7 @@ Example:
     >>> states.ravel()
     array([0. , 1. , 0.5])
     >>> run_rnn_back(states, np.array([[0.5]]), "relu", None, np.array([[1.0]])).ravel()
-    array([0. , 1. ])
+    array([0.5, 1. ])
 """
 
 import functools

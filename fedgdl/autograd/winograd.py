@@ -113,29 +113,23 @@ def _polynomial(roots: list[Fraction]) -> list[Fraction]:
 
 
 class WinogradColumns:
-    """Neighbourhoods along a row, of transformed rows: P points, some samples, T tiles of m rows each.
+    """Convolution by tiles of rows, forward and back.
+
+    The gradient by the images is a convolution, too: of the result's gradient, with zeros around it, by the kernels
+    turned round.
 
     Args:
-        geometry: of stride 1, and at most 8 rows in a kernel.
+        geometry: of stride 1, at most 7 rows in a kernel, and less padding than a kernel's sides.
         dtype: of all operands.
     """
 
     def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
-        self._geometry = sizes = geometry
-        self._tile = rows_at_once(sizes.rows, sizes.kernel_height)
-        self._transforms = transforms_of(self._tile, sizes.kernel_height, dtype)
-        self._points = self._tile + sizes.kernel_height - 1
-        self._tiles = -(-sizes.rows // self._tile)
-        self._width = sizes.width + 2 * sizes.padding
-        run = sizes.kernel_width * sizes.channels
-        block = max(1, _SMALL_PRODUCT // (self._tiles * sizes.columns * run * sizes.filters))
-        self._block = block = min(block, max(sizes.num_samples, 1))
-        height = max(self._tiles * self._tile + sizes.kernel_height - 1, sizes.height + 2 * sizes.padding)
-        pixels = self._points * block * self._tiles
-        self._padded = workspace.empty((block, height, self._width, sizes.channels), dtype)
-        self._image = workspace.empty((pixels * self._width * sizes.channels,), dtype)
-        self._rows = workspace.empty((pixels * sizes.columns * run,), dtype)
-        self._result = workspace.empty((pixels * sizes.columns * sizes.filters,), dtype)
+        self._geometry = geometry
+        self._dtype = dtype
+        pixels = max(geometry.rows * geometry.columns, geometry.height * geometry.width)
+        products = pixels * geometry.kernel_width * geometry.channels * geometry.filters // _MOST_ROWS
+        self._block = min(max(1, _SMALL_PRODUCT // products), max(1, geometry.num_samples))
+        self._images = _TransformedRows(geometry, dtype, self._block)
 
     def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
         """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
@@ -145,16 +139,9 @@ class WinogradColumns:
             w: the kernels.
             room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
         """
-        sizes = self._geometry
-        self._padded.fill(0)
-        kernels = self._transformed(w).reshape(self._points, -1, w.shape[-1])
+        kernels = self._images.transformed(w)
         for part in self._parts():
-            rows, y = self._load(x[part]), room(part)
-            products = self._view(self._result, len(y), sizes.columns * sizes.filters)
-            np.matmul(rows, kernels, out=products.reshape(self._points, -1, w.shape[-1]))
-            for tiles, pixels, height in self._bands(products, y):
-                np.matmul(self._transforms.result[:height], tiles, out=pixels)
-            yield part, y
+            yield part, self._images.convolve(x[part], kernels, room(part))
 
     def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
         """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
@@ -164,51 +151,85 @@ class WinogradColumns:
             w: the kernels.
             gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
             dw: the gradient by the kernels.
-            dx: where the gradient by the images goes, if wanted.
+            dx: where the gradient by the images goes, if wanted; contiguous.
         """
-        self._padded.fill(0)
-        filters = w.shape[-1]
-        sums = np.zeros((self._points, w[0].size // filters, filters), w.dtype)
-        turned = self._transformed(np.ascontiguousarray(w.swapaxes(-1, -2))) if dx is not None else None
+        images, filters = self._images, w.shape[-1]
+        sums = np.zeros((images.points, w[0].size // filters, filters), w.dtype)
+        gradients, turned = None, sums
+        if dx is not None:
+            gradients = _TransformedRows(self._geometry.turned(), self._dtype, self._block)
+            turned = gradients.transformed(np.ascontiguousarray(w[::-1, ::-1].swapaxes(-1, -2)))
         for part in self._parts():
             g = np.ascontiguousarray(gradient(part))
-            products = self._view(self._result, len(g), self._geometry.columns * filters)
-            for tiles, pixels, height in self._bands(products, g):
-                np.matmul(self._transforms.result[:height].T, pixels, out=tiles)
-            products = products.reshape(self._points, -1, filters)
-            for total, rows, product in zip(sums, self._load(x[part]), products, strict=True):
+            products = images.spread(g)
+            for total, rows, product in zip(sums, images.load(x[part]), products, strict=True):
                 accumulate_product(rows.T, product, total)
-            if dx is not None and turned is not None:
-                dx[part] = self._fold(products, turned, len(g))
-        dw += (self._transforms.kernel.T @ sums.reshape(self._points, -1)).reshape(w.shape)
+            if dx is not None and gradients is not None:
+                gradients.convolve(g, turned, dx[part])
+        dw += (images.transforms.kernel.T @ sums.reshape(images.points, -1)).reshape(w.shape)
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, self._geometry.num_samples, self._block):
             yield slice(start, min(start + self._block, self._geometry.num_samples))
 
-    def _transformed(self, w: Array) -> Array:
-        """(kh, ...) -> (P, ...): kernels at each point."""
-        return (self._transforms.kernel @ w.reshape(len(w), -1)).reshape(self._points, *w.shape[1:])
 
-    def _load(self, x: Array) -> Array:
+class _TransformedRows:
+    """One convolution of some images: P points, n samples, T tiles of m rows each.
+
+    Args:
+        geometry: the convolution's.
+        dtype: of all operands.
+        most: n is at most this.
+    """
+
+    def __init__(self, geometry: Geometry, dtype: np.dtype[Any], most: int) -> None:
+        self._geometry = sizes = geometry
+        self._tile = rows_at_once(sizes.rows, sizes.kernel_height)
+        self._tiles = -(-sizes.rows // self._tile)
+        self.points = self._tile + sizes.kernel_height - 1
+        self.transforms = transforms_of(self._tile, sizes.kernel_height, dtype)
+        top, left = sizes.padding
+        height = max(self._tiles * self._tile + sizes.kernel_height - 1, top + sizes.height)
+        width = max(sizes.columns + sizes.kernel_width - 1, left + sizes.width)
+        self._padded = workspace.empty((most, height, width, sizes.channels), dtype)
+        self._padded.fill(0)  # but for the images, it stays so
+
+    def transformed(self, w: Array) -> Array:
+        """(kh, kw, C, O) -> (P, kw C, O): the kernels at each point."""
+        return (self.transforms.kernel @ w.reshape(len(w), -1)).reshape(self.points, -1, w.shape[-1])
+
+    def load(self, x: Array) -> Array:
         """(n, H, W, C) -> (P, n T Wo, kw C): neighbourhoods along a row, at each point."""
-        num_samples, sizes = len(x), self._geometry
-        self._geometry.inside(self._padded[:num_samples])[...] = x
-        sample, row, column, channel = self._padded.strides
-        shape = (num_samples, self._tiles, self._points, self._width * sizes.channels)
-        strides = (sample, self._tile * row, row, channel)
-        tiles = np.ndarray(shape, self._padded.dtype, self._padded, 0, strides)
-        image = self._view(self._image, num_samples, self._width * sizes.channels)
-        np.matmul(self._transforms.image, tiles, out=image.transpose(1, 2, 0, 3))
-        rows = self._view(self._rows, num_samples, sizes.columns, sizes.kernel_width * sizes.channels)
-        windows = np.ndarray(rows.shape, image.dtype, image, 0, (*image.strides[:3], column, channel))
-        np.copyto(rows, windows)
-        return rows.reshape(self._points, -1, rows.shape[-1])
+        sizes, padded = self._geometry, self._padded
+        sizes.inside(padded[: len(x)])[...] = x
+        width = padded.shape[2]
+        sample, row, column, channel = padded.strides
+        shape = (len(x), self._tiles, self.points, width * sizes.channels)
+        tiles = np.ndarray(shape, padded.dtype, padded, 0, (sample, self._tile * row, row, channel))
+        image = self._empty(len(x), width * sizes.channels)
+        np.matmul(self.transforms.image, tiles, out=image.transpose(1, 2, 0, 3))
+        rows = self._empty(len(x), sizes.columns, sizes.kernel_width * sizes.channels)
+        np.copyto(rows, np.ndarray(rows.shape, rows.dtype, image, 0, (*image.strides[:3], column, channel)))
+        return rows.reshape(self.points, -1, rows.shape[-1])
 
-    def _view(self, memory: Array, num_samples: int, *shape: int) -> Array:
-        """(P n T ... or more,) -> (P, n, T, ...)."""
-        shape = (self._points, num_samples, self._tiles, *shape)
-        return np.ndarray(shape, memory.dtype, memory)
+    def convolve(self, x: Array, kernels: Array, y: Array) -> Array:
+        """(n, H, W, C), (P, kw C, O), (n, Ho, Wo, O): writes the convolution to y, and returns it."""
+        products = self._empty(len(x), self._geometry.columns * kernels.shape[-1])
+        np.matmul(self.load(x), kernels, out=products.reshape(self.points, -1, kernels.shape[-1]))
+        for tiles, pixels, height in self._bands(products, y):
+            np.matmul(self.transforms.result[:height], tiles, out=pixels)
+        return y
+
+    def spread(self, g: Array) -> Array:
+        """(n, Ho, Wo, O) -> (P, n T Wo, O): the gradient by the products."""
+        products = self._empty(len(g), self._geometry.columns * g.shape[-1])
+        for tiles, pixels, height in self._bands(products, g):
+            np.matmul(self.transforms.result[:height].T, pixels, out=tiles)
+        return products.reshape(self.points, -1, g.shape[-1])
+
+    def _empty(self, num_samples: int, *shape: int) -> Array:
+        """Returns (P, n, T, ...) of arbitrary content."""
+        return workspace.empty((self.points, num_samples, self._tiles, *shape), self._padded.dtype)
 
     def _bands(self, products: Array, pixels: Array) -> Iterator[tuple[Array, Array, int]]:
         """(P, n, T, Wo O), (n, Ho, Wo, O) -> views of both by tile, (n, t, P, Wo O) and (n, t, m', Wo O), and m'.
@@ -218,33 +239,9 @@ class WinogradColumns:
         tiles = products.transpose(1, 2, 0, 3)
         full, rest = divmod(self._geometry.rows, self._tile)
         run = tiles.shape[-1]
-        pixels = pixels.reshape(len(pixels), -1, run)
+        rows = pixels.reshape(len(pixels), -1, run)
         if full:
-            yield (
-                tiles[:, :full],
-                pixels[:, : full * self._tile].reshape(len(pixels), full, self._tile, run),
-                self._tile,
-            )
+            whole = rows[:, : full * self._tile].reshape(len(rows), full, self._tile, run)
+            yield tiles[:, :full], whole, self._tile
         if rest:
-            yield tiles[:, full:], pixels[:, np.newaxis, full * self._tile :], rest
-
-    def _fold(self, products: Array, turned: Array, num_samples: int) -> Array:
-        """(P, n T Wo, O), (P, kw, O, C) -> (n, H, W, C): the gradient by the images."""
-        sizes, tile = self._geometry, self._tile
-        # Tap by tap: the sums along a row then add runs of Wo C numbers.
-        shape = (self._points, sizes.kernel_width, num_samples, self._tiles, sizes.columns, sizes.channels)
-        taps = np.ndarray(shape, self._rows.dtype, self._rows)
-        np.matmul(products[:, np.newaxis], turned, out=taps.reshape(*shape[:2], -1, sizes.channels))
-        image = self._view(self._image, num_samples, self._width, sizes.channels)
-        image.fill(0)
-        for column in range(sizes.kernel_width):
-            image[:, :, :, column : column + sizes.columns] += taps[:, column]
-        run = self._width * sizes.channels
-        rows = np.matmul(self._transforms.image.T, image.reshape(*image.shape[:3], run).transpose(1, 2, 0, 3))
-        # (n, T, P, run): the last rows of a tile are the first of the next.
-        tiles = max(self._tiles + (self._points - 1) // tile, -(-self._padded.shape[1] // tile))
-        padded = np.zeros((num_samples, tiles, tile, run), rows.dtype)
-        for start in range(0, self._points, tile):
-            shared = rows[:, :, start : start + tile]
-            padded[:, start // tile : start // tile + self._tiles, : shared.shape[2]] += shared
-        return sizes.inside(padded.reshape(num_samples, -1, self._width, sizes.channels))
+            yield tiles[:, full:], rows[:, np.newaxis, full * self._tile :], rest

@@ -78,17 +78,22 @@ class Conv2d(Module):
         self.stride = stride
         self.padding = padding
 
-    def forward(self, x: Tensor | Array, activation: ActivationName | None = None) -> Tensor:
-        """Returns the feature maps, (N, H', W', O) with H' = (H + 2 * padding - kh) // stride + 1, W' likewise.
+    def forward(self, x: Tensor | Array, activation: ActivationName | None = None, pool: int = 1) -> Tensor:
+        """Returns the feature maps, (N, H', W', O).
+
+        H' = ((H + 2 * padding - kh) // stride + 1) // pool, and W' likewise.
 
         Args:
             x: (N, H, W, C), in a stack (K, N, H, W, C).
             activation: applied to the result in the same operation; the bits are those of the layer of that name.
+            pool: side of the windows of which only the greatest value is kept, before the activation, in the same
+                operation; the bits are those of `MaxPool2d`.
 
         Raises:
-            GraphError: x has another shape or dtype, or is smaller than the window.
+            GraphError: x has another shape or dtype, or is smaller than the window, or the result than a window of
+                pooling.
         """
-        return conv2d(x, self.weight, self.bias, self.stride, self.padding, activation)
+        return conv2d(x, self.weight, self.bias, self.stride, self.padding, activation, pool)
 
 
 class MaxPool2d(Module):

@@ -1,7 +1,9 @@
 """Layers one after another.
 
 A `ReLU`, `Tanh` or `Sigmoid` directly behind a `Linear` or `Conv2d` becomes part of that layer's operation: the same
-bits with fewer passes over memory.
+bits with fewer passes over memory. So does a `MaxPool2d` of windows that do not overlap behind a `Conv2d`, with a
+`ReLU` before it or any activation behind it. (Values of a window that become equal only in rounding, as the bias is
+added, differ in one thing then: the gradient goes to the one that was larger before.)
 
 Example:
     >>> import numpy as np
@@ -20,7 +22,7 @@ from typing import Any, Self, overload
 
 from fedgdl.errors import ParameterError
 from fedgdl.nn.activation import ReLU, Sigmoid, Tanh
-from fedgdl.nn.convolution import Conv2d
+from fedgdl.nn.convolution import Conv2d, MaxPool2d
 from fedgdl.nn.linear import Linear
 from fedgdl.nn.module import Module
 
@@ -35,7 +37,7 @@ class Sequential(Module):
 
     Args:
         layers: the modules, in order.
-        fuse: whether activations become part of the operation before them.
+        fuse: whether activations and pooling become part of the operation before them.
 
     Raises:
         ParameterError: something is no module.
@@ -50,7 +52,7 @@ class Sequential(Module):
 
     @property
     def fuse(self) -> bool:
-        """Whether activations become part of the operation before them; it may be set anew."""
+        """Whether activations and pooling become part of the operation before them; it may be set anew."""
         return self._fuse
 
     @fuse.setter
@@ -107,15 +109,27 @@ class Sequential(Module):
         return part
 
     def _plan(self) -> list[Callable[..., Any]]:
-        """Returns what to call: each layer's `forward`, with the activation that it takes over, if any."""
-        steps: list[Callable[..., Any]] = []
-        fits = False
+        """Returns what to call: each layer's `forward`, with what it takes over from the layers behind it, if any."""
+        steps: list[tuple[Module, dict[str, Any]]] = []
         for layer in self._layers:
-            # Exactly these classes: a derived one may compute something else.
-            if fits and isinstance(layer, ReLU | Tanh | Sigmoid) and type(layer) in (ReLU, Tanh, Sigmoid):
-                steps[-1] = functools.partial(steps[-1], activation=layer.fused)
-                fits = False
+            taken = _taken_over(*steps[-1], layer) if self._fuse and steps else {}
+            if taken:
+                steps[-1][1].update(taken)
             else:
-                steps.append(layer.forward)
-                fits = self._fuse and type(layer) in (Linear, Conv2d)
-        return steps
+                steps.append((layer, {}))
+        return [functools.partial(layer.forward, **taken) if taken else layer.forward for layer, taken in steps]
+
+
+def _taken_over(layer: Module, already: dict[str, Any], follower: Module) -> dict[str, Any]:
+    """Returns the arguments by which a layer that took over some does its follower's work too; none if it cannot."""
+    # Exactly these classes: a derived one may compute something else.
+    if type(layer) not in (Linear, Conv2d):
+        return {}
+    if isinstance(follower, ReLU | Tanh | Sigmoid) and type(follower) in (ReLU, Tanh, Sigmoid):
+        return {} if "activation" in already else {"activation": follower.fused}
+    if type(layer) is Conv2d and isinstance(follower, MaxPool2d) and type(follower) is MaxPool2d:
+        # The pooling comes first then, and of the activations ReLU alone keeps the order of values to the last bit.
+        fits = "pool" not in already and already.get("activation", "relu") == "relu"
+        if fits and follower.stride in (None, follower.kernel_size):
+            return {"pool": follower.kernel_size}
+    return {}

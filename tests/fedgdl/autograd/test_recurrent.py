@@ -13,7 +13,7 @@ from stacks import stacked_parameter
 from tensors import dense_gradient, leaf, parameter
 
 from fedgdl.autograd import Parameter, Tensor, gradcheck, no_grad
-from fedgdl.autograd.recurrent import lstm, rnn
+from fedgdl.autograd.recurrent import lstm, rnn, rnn_and_last
 from fedgdl.errors import GraphError
 
 Array = npt.NDArray[np.float64]
@@ -89,9 +89,9 @@ def test_lstm_is_the_loop(size: tuple[int, int, int]) -> None:
 
 USES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "states": lambda states, _: states,
-    "last cell": lambda _, cell: cell,
-    "both": lambda states, cell: (states * states).sum() + cell.sum(),
-    "each twice": lambda states, cell: (states.sigmoid() * states).sum() + (cell * cell).sum(),
+    "last": lambda _, last: last,
+    "both": lambda states, last: (states * states).sum() + last.sum(),
+    "each twice": lambda states, last: (states.sigmoid() * states).sum() + (last * last).sum(),
 }
 
 
@@ -99,6 +99,17 @@ USES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_lstm_gradients(size: tuple[int, int, int], use: Callable[[Tensor, Tensor], Tensor]) -> None:
     gradcheck(lambda *operands: use(*lstm(*operands)), lstm_operands(*size), np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_gradients_of_all_states_and_the_last(
+    size: tuple[int, int, int], use: Callable[[Tensor, Tensor], Tensor]
+) -> None:
+    operands = rnn_operands(*size)
+    states, last = rnn_and_last(*operands, "sigmoid")
+    np.testing.assert_array_equal(last.data, states.data[-1] if size[0] else operands[1].data)
+    gradcheck(lambda x, h, w: use(*rnn_and_last(x, h, w, "sigmoid")), operands, np.random.default_rng(1))
 
 
 def test_a_window_in_two_pieces_has_the_gradients_of_the_whole() -> None:
@@ -196,7 +207,11 @@ def test_stacked_gradients(use: Callable[[Tensor, Tensor], Tensor]) -> None:
     rng = np.random.default_rng(1)
     operands = [leaf(2, 3, 2, 8), leaf(2, 2, 2, seed=1), leaf(2, 2, 2, seed=2), leaf(2, 2, 8, seed=3)]
     gradcheck(lambda *all_of_them: use(*lstm(*all_of_them)), operands, rng)
-    gradcheck(rnn, [leaf(2, 3, 2, 2), leaf(2, 2, 2, seed=1), leaf(2, 2, 2, seed=3)], rng)
+    gradcheck(
+        lambda x, h, w: use(*rnn_and_last(x, h, w)),
+        [leaf(2, 3, 2, 2), leaf(2, 2, 2, seed=1), leaf(2, 2, 2, seed=3)],
+        rng,
+    )
 
 
 def test_gates_far_out_neither_overflow_nor_stop() -> None:

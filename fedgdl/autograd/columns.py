@@ -44,7 +44,7 @@ class TapColumns:
         self._taps = geometry.kernel_height * geometry.kernel_width * geometry.channels
         block = max(1, _BLOCK_BYTES // (self._taps * self._pixels * dtype.itemsize))
         self._block = min(block, max(geometry.num_samples, 1))
-        height, width = geometry.height + 2 * geometry.padding[0], geometry.width + 2 * geometry.padding[1]
+        height, width = geometry.height + 2 * geometry.padding, geometry.width + 2 * geometry.padding
         self._padded = workspace.empty((self._block, height, width, geometry.channels), dtype)
         self._columns = workspace.empty((self._taps * self._block * self._pixels,), dtype)
 
@@ -121,9 +121,9 @@ class RowColumns:
 
     def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
         self._geometry = geometry
-        stride, width = geometry.stride, geometry.width + 2 * geometry.padding[1]
+        stride, width = geometry.stride, geometry.width + 2 * geometry.padding
         # Rows are kept in `stride` groups: a window that moves by `stride` rows reads successive rows of one group.
-        height = -(-(geometry.height + 2 * geometry.padding[0]) // stride) * stride
+        height = -(-(geometry.height + 2 * geometry.padding) // stride) * stride
         self._run = geometry.kernel_width * geometry.channels
         self._padded = workspace.empty((height, width, geometry.channels), dtype)
         self._rows = workspace.empty((stride, height // stride, geometry.columns, self._run), dtype)

@@ -106,7 +106,7 @@ def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> TapColumns | RowColu
     """Returns the fastest way to take the products of these sizes."""
     if geometry.kernel_width * geometry.channels < _FEW:
         return TapColumns(geometry, dtype)
-    few_zeros = max(geometry.padding) < min(geometry.kernel_height, geometry.kernel_width)
+    few_zeros = geometry.padding < geometry.kernel_width
     if geometry.stride == 1 and geometry.kernel_height <= _TALLEST and few_zeros:
         tile = rows_at_once(geometry.rows, geometry.kernel_height)
         products = -(-geometry.rows // tile) * (tile + geometry.kernel_height - 1)

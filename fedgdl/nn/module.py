@@ -167,7 +167,8 @@ class Module:
         """Returns a copy for K clients at once, each of which has this model's values.
 
         Parameters have shape (K, *shape); so have inputs and outputs, (K, n, ...), and a loss gives (K,).
-        The copy has no gradients and no streams, and makes its own vector (K, P) when it is flattened.
+        The copy has no gradients and no streams. It is flattened at once, to a vector (K, P), by which optimisers
+        and clipping know a stack: flatten copies of a stack, too, before they are trained.
 
         Args:
             num_clients: K, at least 1.
@@ -184,8 +185,11 @@ class Module:
         stacked = copy.deepcopy(self)
         for module in stacked.modules():
             module.num_clients = num_clients
-        for parameter in stacked.parameters():
+        parameters = list(stacked.parameters())
+        for parameter in parameters:
             parameter.data = np.repeat(parameter.data[np.newaxis], num_clients, axis=0)
+        if parameters:
+            stacked.flatten()  # a parameter in a vector (K, P) is known by it as one of K clients
         return stacked
 
     def activate(self, num_clients: int) -> Self:

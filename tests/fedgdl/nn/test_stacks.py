@@ -322,7 +322,7 @@ def test_activating_copies_nothing_and_widens_again() -> None:
 def test_only_a_flattened_stack_is_narrowed() -> None:
     single = Linear(3, 2, rng=RNG)
     single.flatten()
-    for model in (single, Linear(3, 2, rng=RNG).stack(2)):
+    for model in (single, copy.deepcopy(Linear(3, 2, rng=RNG).stack(2))):  # a copy is flattened anew
         with pytest.raises(ParameterError, match=r"only a model after stack\(K\) and flatten\(\)"):
             model.activate(1)
     stack = Linear(3, 2, rng=RNG).stack(2)

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does; pytest's own limit on each test remains.
+settings.register_profile("fedgdl", deadline=None)
+settings.load_profile("fedgdl")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,10 +26,14 @@ import numpy.typing as npt
 
 from fedgdl.autograd import workspace
 
-__all__ = ["accumulate_product", "axpy", "multiply_into"]
+__all__ = ["accumulate_product", "axpy", "column_sums", "multiply_into", "row_sums"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 
+_THIN: Final = 12
+"""Products of which one side is as short as this are bound by memory, and packing makes them twice as long."""
+_UNPACKED: Final = 1_000_000
+"""Up to this number of multiplications, OpenBLAS's AVX-512 kernels multiply without packing the operands first."""
 _BLAS_LENGTH: Final = 4096
 """From this length on, BLAS's axpy is faster than two passes of NumPy, its call and SciPy's import included."""
 
@@ -57,18 +61,80 @@ def multiply_into(a: _Array, b: _Array, out: _Array) -> None:
     """Writes a @ b into an array.
 
     Args:
-        a: (..., n, k).
-        b: (..., k, m), of the dtype of a.
-        out: (..., n, m), each matrix contiguous; whatever it holds is overwritten.
+        a: (n, k), or (K, n, k).
+        b: (k, m), or (K, k, m), of the dtype of a.
+        out: (n, m), or (K, n, m), each matrix contiguous; whatever it holds is overwritten.
     """
-    if a.shape[-1] != 1:
+    inner = a.shape[-1]
+    if inner == 1:
+        _multiply_one(a, b, out)
+        return
+    axis, pieces = _cut(out.shape[-2], inner, out.shape[-1])
+    if pieces == 1:
         (np.dot if out.ndim == 2 else np.matmul)(a, b, out)
-    elif out.ndim == 2 and out.size:
+    elif axis == 0:
+        np.matmul(_split(a, -2, pieces), b[..., np.newaxis, :, :], _split(out, -2, pieces))
+    elif axis == 1:
+        parts = np.matmul(_split(a, -1, pieces).swapaxes(-2, -3), _split(b, -2, pieces))
+        np.add.reduce(parts, -3, out=out)
+    else:
+        turned = _split(b, -1, pieces).swapaxes(-2, -3)
+        np.matmul(a[..., np.newaxis, :, :], turned, _split(out, -1, pieces).swapaxes(-2, -3))
+
+
+def _multiply_one(a: _Array, b: _Array, out: _Array) -> None:
+    """Writes a @ b for an inner length of 1, where NumPy's own product takes ten times as long."""
+    if out.ndim == 3:
+        for one, other, place in zip(a, b, out, strict=True):
+            _multiply_one(one, other, place)
+    elif out.size:
         # BLAS counts columns first, so it is asked for the transpose of everything: out.T = b.T @ a.T.
         _routine("gemm", out.dtype.char)(1.0, b.T, a.T, 0.0, out.T, 0, 0, 1)
-    else:
-        for one, other, place in zip(a, b, out, strict=True) if out.size else ():
-            multiply_into(one, other, place)
+
+
+@functools.lru_cache(maxsize=256)
+def _cut(rows: int, inner: int, columns: int) -> tuple[int, int]:
+    """Returns along which side (0, 1 or 2) a product is cut, and into how many equal pieces; 1 leaves it whole."""
+    sides = (rows, inner, columns)
+    work = rows * inner * columns
+    if not 1 < min(sides) <= _THIN or work <= _UNPACKED:
+        return 0, 1
+    longest = sides.index(max(sides))
+    if longest == 2 and inner == min(sides):
+        return 0, 1  # many short rows to write: whole is faster
+    least = -(-work // _UNPACKED)
+    pieces = next((count for count in range(least, 4 * least) if sides[longest] % count == 0), 1)
+    return longest, pieces
+
+
+def _split(a: _Array, axis: int, pieces: int) -> _Array:
+    """Returns a view in which one of the last two axes has become two: pieces, and what is in each."""
+    shape = list(a.shape)
+    at = a.ndim + axis
+    shape[at : at + 1] = [pieces, shape[at] // pieces]
+    return a.reshape(shape)
+
+
+def column_sums(a: _Array) -> _Array:
+    """(n, m) -> (m,), of K clients (K, n, m) -> (K, m): the sum of each column."""
+    ones = _ones(a.shape[-2], a.dtype.char)
+    sums: _Array = np.dot(ones, a) if a.ndim == 2 else np.matmul(ones, a)
+    return sums
+
+
+def row_sums(a: _Array) -> _Array:
+    """(n, m) -> (n,), of K clients (K, ..., n, m) -> (K, ..., n): the sum of each row."""
+    ones = _ones(a.shape[-1], a.dtype.char)
+    sums: _Array = np.dot(a, ones) if a.ndim == 2 else np.matmul(a, ones)
+    return sums
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(length: int, char: str) -> _Array:
+    """Returns ones, (length,), to be read only."""
+    ones = np.ones(length, char)
+    ones.setflags(write=False)
+    return ones
 
 
 def accumulate_product(a: _Array, b: _Array, out: _Array, keep: float = 1.0) -> None:

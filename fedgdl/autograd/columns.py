@@ -1,6 +1,6 @@
 """How a convolution becomes matrix products: neighbourhoods of pixels, written out as columns.
 
-- `TapColumns`, for few channels: whole neighbourhoods, tap by tap, (kh, kw, C, n, Ho, Wo), and one product.
+- `TapColumns`, for few channels: whole neighbourhoods of each sample, tap by tap, (kh, kw, C, Ho, Wo), and one product.
 - `RowColumns`, else: the neighbourhood along a row only, (rows, Wo, kw, C), 1/kh of the memory. A
   kernel row's product is with one slice of these rows, and BLAS adds it to the others'. On the way back BLAS adds up
   into the same slices, so that NumPy adds kw arrays and not kh kw.
@@ -31,8 +31,8 @@ from fedgdl.autograd.tape import Array
 
 __all__ = ["RowColumns", "TapColumns"]
 
-_BLOCK_BYTES: Final = 1 << 18
-"""How large the columns of some samples may be, 256 KiB: with results and gradients they share a cache of 1 MiB."""
+_BLOCK_BYTES: Final = 5 << 16
+"""How large the columns of some samples may be, 320 KiB: with results and gradients they share a cache of 1 MiB."""
 
 
 class TapColumns:
@@ -42,11 +42,11 @@ class TapColumns:
         self._geometry = geometry
         self._pixels = geometry.rows * geometry.columns
         self._taps = geometry.kernel_height * geometry.kernel_width * geometry.channels
-        block = max(1, _BLOCK_BYTES // (self._taps * self._pixels * dtype.itemsize))
-        self._block = min(block, max(geometry.num_samples, 1))
-        height, width = geometry.height + 2 * geometry.padding, geometry.width + 2 * geometry.padding
+        block = _BLOCK_BYTES // (self._taps * self._pixels * dtype.itemsize)
+        self._block = max(1, min(block, geometry.num_samples))
+        height, width = geometry.height + 2 * geometry.padding[0], geometry.width + 2 * geometry.padding[1]
         self._padded = workspace.empty((self._block, height, width, geometry.channels), dtype)
-        self._columns = workspace.empty((self._taps * self._block * self._pixels,), dtype)
+        self._columns = workspace.empty((self._block, self._taps, self._pixels), dtype)
 
     def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
         """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
@@ -60,7 +60,7 @@ class TapColumns:
         weight = w.reshape(self._taps, -1)
         for part in self._parts():
             columns, y = self._load(x[part]), room(part)
-            np.matmul(columns.T, weight, out=y.reshape(-1, weight.shape[1]))
+            np.matmul(columns.swapaxes(1, 2), weight, out=y.reshape(len(y), self._pixels, -1))
             yield part, y
 
     def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
@@ -76,43 +76,41 @@ class TapColumns:
         self._padded.fill(0)
         weight, sums = w.reshape(self._taps, -1), dw.reshape(self._taps, -1)
         for part in self._parts():
-            g = np.ascontiguousarray(gradient(part)).reshape(-1, weight.shape[1])
+            g = np.ascontiguousarray(gradient(part))
+            g = g.reshape(len(g), self._pixels, -1)
             columns = self._load(x[part])
-            accumulate_product(columns, g, sums)
+            sums += np.add.reduce(np.matmul(columns, g), 0)
             if dx is not None:
-                np.matmul(weight, g.T, out=columns)
-                dx[part] = self._fold(columns, len(dx[part]))
+                np.matmul(weight, g.swapaxes(1, 2), out=columns)
+                dx[part] = self._fold(columns)
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, self._geometry.num_samples, self._block):
             yield slice(start, min(start + self._block, self._geometry.num_samples))
 
     def _load(self, x: Array) -> Array:
-        """(n, H, W, C) -> (kh kw C, n Ho Wo): the columns of some samples."""
-        num_samples = len(x)
-        self._geometry.inside(self._padded[:num_samples])[...] = x
-        windows = self._windows(num_samples)
-        columns = self._columns[: windows.size].reshape(windows.shape)
-        np.copyto(columns, windows)
-        return columns.reshape(self._taps, -1)
+        """(n, H, W, C) -> (n, kh kw C, Ho Wo): the columns of some samples."""
+        self._geometry.inside(self._padded[: len(x)])[...] = x
+        windows, columns = self._windows(len(x)), self._columns[: len(x)]
+        np.copyto(columns.reshape(windows.shape), windows)
+        return columns
 
-    def _fold(self, columns: Array, num_samples: int) -> Array:
-        """(kh kw C, n Ho Wo) -> (n, H, W, C): the sums over the columns in which each pixel is."""
-        padded = self._padded[:num_samples]
+    def _fold(self, columns: Array) -> Array:
+        """(n, kh kw C, Ho Wo) -> (n, H, W, C): the sums over the columns in which each pixel is."""
+        padded, windows = self._padded[: len(columns)], self._windows(len(columns))
         padded.fill(0)
-        windows = self._windows(num_samples)
         columns = columns.reshape(windows.shape)
-        for row in range(windows.shape[0]):
-            for column in range(windows.shape[1]):
-                windows[row, column] += columns[row, column]
+        for row in range(windows.shape[1]):
+            for column in range(windows.shape[2]):
+                windows[:, row, column] += columns[:, row, column]
         return self._geometry.inside(padded)
 
     def _windows(self, num_samples: int) -> Array:
-        """Returns the padded samples as (kh, kw, C, n, Ho, Wo): where each tap of each window lies."""
+        """Returns the padded samples as (n, kh, kw, C, Ho, Wo): where each tap of each window lies."""
         sizes, padded = self._geometry, self._padded
         sample, row, column, channel = padded.strides
-        shape = (sizes.kernel_height, sizes.kernel_width, sizes.channels, num_samples, sizes.rows, sizes.columns)
-        strides = (row, column, channel, sample, sizes.stride * row, sizes.stride * column)
+        shape = (num_samples, sizes.kernel_height, sizes.kernel_width, sizes.channels, sizes.rows, sizes.columns)
+        strides = (sample, row, column, channel, sizes.stride * row, sizes.stride * column)
         return np.ndarray(shape, padded.dtype, padded, 0, strides)
 
 
@@ -121,9 +119,9 @@ class RowColumns:
 
     def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
         self._geometry = geometry
-        stride, width = geometry.stride, geometry.width + 2 * geometry.padding
+        stride, width = geometry.stride, geometry.width + 2 * geometry.padding[1]
         # Rows are kept in `stride` groups: a window that moves by `stride` rows reads successive rows of one group.
-        height = -(-(geometry.height + 2 * geometry.padding) // stride) * stride
+        height = -(-(geometry.height + 2 * geometry.padding[0]) // stride) * stride
         self._run = geometry.kernel_width * geometry.channels
         self._padded = workspace.empty((height, width, geometry.channels), dtype)
         self._rows = workspace.empty((stride, height // stride, geometry.columns, self._run), dtype)

@@ -15,6 +15,7 @@ Example:
            [20., 24.]])
 """
 
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +36,10 @@ _FEW: Final = 32
 """Below this many numbers in a row of a neighbourhood, products by row are too thin for BLAS."""
 _TALLEST: Final = 5
 """Rows of a kernel up to which Winograd's products lose less than a decimal digit."""
-_SAVING: Final = 1.5
+_SAVING: Final = 1.6
 """By how much Winograd has to lessen the products to pay for its transforms."""
+_FILTERS: Final = 8
+"""How many filters there have to be at least, as each transform of an image serves all of them."""
 
 
 def conv2d(
@@ -89,8 +92,8 @@ def conv2d(
         dws = np.zeros(ws.shape, ws.dtype)
         dxs = workspace.empty(xs.shape, xs.dtype) if images.requires_grad else [None] * len(xs)
         for client, (tail, own_g) in enumerate(zip(tails, _stacked(g, 5), strict=True)):
-            tail.expect(own_g)
-            columns.backward(xs[client], ws[client], tail.gradient, dws[client], dxs[client])
+            gradient = functools.partial(tail.gradient, own_g)
+            columns.backward(xs[client], ws[client], gradient, dws[client], dxs[client])
         if bias is not None and bias.requires_grad:
             bias.receive(np.stack([tail.bias_gradient for tail in tails]).reshape(bias.shape))
         if weight.requires_grad:
@@ -103,14 +106,14 @@ def conv2d(
 
 
 def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> TapColumns | RowColumns | WinogradColumns:
-    """Returns the fastest way to take the products of these sizes."""
-    if geometry.kernel_width * geometry.channels < _FEW:
+    """Returns the fastest way to take the products of these sizes, whatever the number of samples and of clients."""
+    height, width = geometry.kernel_height, geometry.kernel_width
+    if width * geometry.channels < _FEW:
         return TapColumns(geometry, dtype)
-    few_zeros = geometry.padding < geometry.kernel_width
-    if geometry.stride == 1 and geometry.kernel_height <= _TALLEST and few_zeros:
-        tile = rows_at_once(geometry.rows, geometry.kernel_height)
-        products = -(-geometry.rows // tile) * (tile + geometry.kernel_height - 1)
-        if geometry.rows * geometry.kernel_height >= _SAVING * products:
+    if geometry.stride == 1 and height <= _TALLEST and max(geometry.padding) < min(height, width):
+        tile = rows_at_once(geometry.rows, height)
+        products = -(-geometry.rows // tile) * (tile + height - 1)
+        if geometry.filters >= _FILTERS and geometry.rows * height >= _SAVING * products:
             return WinogradColumns(geometry, dtype)
     return RowColumns(geometry, dtype)
 
@@ -136,6 +139,7 @@ class _Tail:
         self._y = y
         self._function = function
         self._maxima = WindowMaxima(geometry.result, pool, y.dtype) if pool > 1 else None
+        self.bias_gradient = np.zeros(y.shape[-1], y.dtype)
         self._bias = None
         if bias is not None:  # a row of the result long: adding runs of O numbers would be slow
             self._bias = np.empty(y.shape[2:], y.dtype)
@@ -157,14 +161,14 @@ class _Tail:
         if self._function is not None:
             self._function.apply(y)
 
-    def expect(self, g: Array) -> None:
-        """(N, Ho, Wo, O): takes the gradient by the result."""
-        self._g = g
-        self.bias_gradient = np.zeros(g.shape[-1], g.dtype)
+    def gradient(self, g: Array, part: slice) -> Array:
+        """(N, Ho, Wo, O) -> (n, rows, columns, O): the gradient by the sums of some samples; adds up that by the bias.
 
-    def gradient(self, part: slice) -> Array:
-        """Returns the gradient by the sums of some samples, (n, rows, columns, O), and adds up that by the bias."""
-        slope = self._g[part]
+        Args:
+            g: the gradient by the result, of all samples.
+            part: which samples.
+        """
+        slope = g[part]
         if self._function is not None:
             slope = self._function.slope_times(slope, self._y[part])
         if self._bias is not None:

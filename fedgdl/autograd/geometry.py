@@ -8,10 +8,15 @@ Example:
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from fedgdl.autograd.tape import Array
 
-__all__ = ["Geometry"]
+__all__ = ["SMALL_PRODUCT", "Geometry"]
+
+SMALL_PRODUCT: Final = 1_000_000
+"""Up to so many multiplications OpenBLAS takes a matrix product without copying its operands into an order of its own,
+which is 1.2 times as fast for the products of a convolution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Geometry:
         kernel_width: kw.
         filters: O, channels of the result.
         stride: by how many pixels the window moves.
-        padding: zeros on each side of the image.
+        padding: rows of zeros above the image and below, and columns of zeros to its left and its right.
         rows: Ho, of the result.
         columns: Wo, of the result.
     """
@@ -40,7 +45,7 @@ class Geometry:
     kernel_width: int
     filters: int
     stride: int
-    padding: int
+    padding: tuple[int, int]
     rows: int
     columns: int
 
@@ -72,7 +77,7 @@ class Geometry:
             kernel_width,
             filters,
             stride,
-            padding,
+            (padding, padding),
             rows,
             columns,
         )
@@ -82,7 +87,28 @@ class Geometry:
         """(N, Ho, Wo, O), the result's shape."""
         return self.num_samples, self.rows, self.columns, self.filters
 
+    def turned(self) -> "Geometry":
+        """Returns the sizes of the convolution that leads back, for stride 1 and less padding than a kernel's sides.
+
+        It is of the result's gradient, by the kernels turned round, with filters and channels exchanged, and gives the
+        gradient by the images.
+        """
+        top, left = self.padding
+        return Geometry(
+            self.num_samples,
+            self.rows,
+            self.columns,
+            self.filters,
+            self.kernel_height,
+            self.kernel_width,
+            self.channels,
+            self.stride,
+            (self.kernel_height - 1 - top, self.kernel_width - 1 - left),
+            self.height,
+            self.width,
+        )
+
     def inside(self, padded: Array) -> Array:
-        """(..., H + 2 padding or more, W + 2 padding, C) -> (..., H, W, C): the image within the zeros."""
-        start = self.padding
-        return padded[..., start : start + self.height, start : start + self.width, :]
+        """(..., H + padding or more, W + padding or more, C) -> (..., H, W, C): the image within the zeros."""
+        top, left = self.padding
+        return padded[..., top : top + self.height, left : left + self.width, :]

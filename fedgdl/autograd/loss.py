@@ -21,8 +21,8 @@ from typing import Final, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd.blas import row_sums
 from fedgdl.autograd.operands import as_tensor
-from fedgdl.autograd.tape import UNIT
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
 
@@ -32,8 +32,6 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _INT64: Final = np.dtype(np.int64)
 _UINT64: Final = np.dtype(np.uint64)
-_MANY: Final = 32
-"""Up to this number of ids, Python looks through them sooner than NumPy."""
 # Constants are arrays without axes: in a ufunc they cost half of what Python's numbers cost.
 _ZERO: Final = {char: np.zeros((), char) for char in "fd"}
 _MINUS: Final = {char: np.full((), -1, char) for char in "fd"}
@@ -91,23 +89,26 @@ def softmax_cross_entropy(
     shape = x.shape
     count = _count("softmax_cross_entropy", ids.shape, reduction, per_client=per_client)
     rows = x if len(shape) == 2 else x.reshape(-1, shape[-1])
-    picked = _starts(len(rows), shape[-1]) + ids.reshape(-1)
+    starts = _starts(len(rows), shape[-1])
+    picked = starts + ids.reshape(-1)
+    largest = rows.take(starts + rows.argmax(1))  # sooner than `max`
     # Row by row in memory, whatever the order of the logits: `picked` counts on it.
-    exps = np.subtract(rows, np.maximum.reduce(rows, 1, keepdims=True), order="C")
+    exps = np.subtract(rows, largest[:, np.newaxis], order="C")
     chosen = exps.take(picked)
     np.exp(exps, exps)
-    sums = np.add.reduce(exps, 1, keepdims=True)
-    losses = np.log(sums).reshape(-1)
+    by_client = exps.reshape(shape[0], math.prod(shape[1:-1]), shape[-1]) if per_client else exps
+    sums = row_sums(by_client).reshape(-1)
+    losses = np.log(sums)
     losses -= chosen
 
     def vjp(g: Array) -> None:
+        scale = _spread(g, 1, count, ids.ndim)
+        if not isinstance(scale, float):
+            scale = np.broadcast_to(scale, ids.shape).reshape(-1)
         slope = exps  # of this closure alone, which runs once
-        slope /= sums
-        slope.put(picked, slope.take(picked) - 1)
-        slope = slope.reshape(shape)
-        if count != 1 or g is not UNIT[g.dtype.char]:
-            slope *= _spread(g, 1, count, len(shape))
-        logits.receive(slope)
+        slope *= (scale / sums)[:, np.newaxis]
+        slope.put(picked, slope.take(picked) - scale)
+        logits.receive(slope.reshape(shape))
 
     return record(_reduced(losses, ids.shape, reduction, count, per_client=per_client), (logits,), vjp)
 
@@ -191,19 +192,11 @@ def _require_classes(x: Array, ids: npt.NDArray[np.int64]) -> None:
         complaint = f"class ids must be int64, got {ids.dtype}"
     elif x.shape[:-1] != ids.shape or not x.ndim or not x.shape[-1]:
         complaint = f"needs logits (..., C) and class ids (...), got shapes {x.shape} and {ids.shape}"
-    elif not _within(ids, x.shape[-1]):
+    elif ids.size and (seen := ids.view(_UINT64)).item(seen.argmax()) >= x.shape[-1]:  # a negative id is a huge one
         complaint = f"class ids must be 0 to {x.shape[-1] - 1}, got {ids.min()} to {ids.max()}"
     if complaint:
         message = f"softmax_cross_entropy: {complaint}"
         raise GraphError(message)
-
-
-def _within(ids: npt.NDArray[np.int64], num_classes: int) -> bool:
-    """Returns whether ids are 0 to num_classes - 1."""
-    if ids.size > _MANY:
-        return int(np.maximum.reduce(ids.view(_UINT64), None)) < num_classes  # seen so, a negative id is a huge one
-    listed = ids.reshape(-1).tolist()
-    return not listed or (min(listed) >= 0 and max(listed) < num_classes)
 
 
 def _count(operation: str, shape: tuple[int, ...], reduction: str, *, per_client: bool) -> int:

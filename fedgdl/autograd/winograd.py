@@ -38,7 +38,7 @@ import numpy as np
 
 from fedgdl.autograd import workspace
 from fedgdl.autograd.blas import accumulate_product
-from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.geometry import SMALL_PRODUCT, Geometry
 from fedgdl.autograd.tape import Array
 
 __all__ = ["Transforms", "WinogradColumns", "rows_at_once", "transforms_of"]
@@ -47,10 +47,10 @@ _MOST_POINTS: Final = 8
 """With more, float32 loses more than a decimal digit."""
 _MOST_ROWS: Final = 4
 """Of the result in one tile: each more costs accuracy, and saves little."""
+_BLOCK_BYTES: Final = 1 << 21
+"""How large the neighbourhoods of some samples may be, 2 MiB; of small images, fewer calls outweigh a nearer cache."""
 _POINTS: Final = [Fraction(point) for point in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 """The finite points, best conditioned first."""
-_SMALL_PRODUCT: Final = 1_000_000
-"""Up to so many multiplications OpenBLAS takes a matrix product without repacking its operands, 1.2 times as fast."""
 
 
 class Transforms(NamedTuple):
@@ -113,25 +113,26 @@ def _polynomial(roots: list[Fraction]) -> list[Fraction]:
 
 
 class WinogradColumns:
-    """Neighbourhoods along a row, of transformed rows: P points, n samples, T tiles of m rows each.
+    """Convolution by tiles of rows, forward and back.
+
+    The gradient by the images is a convolution, too: of the result's gradient, with zeros around it, by the kernels
+    turned round.
 
     Args:
-        geometry: of stride 1, at most 7 rows in a kernel, and less padding than a kernel has columns.
+        geometry: of stride 1, at most 7 rows in a kernel, and less padding than a kernel's sides.
         dtype: of all operands.
     """
 
     def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
-        self._geometry = sizes = geometry
-        self._tile = rows_at_once(sizes.rows, sizes.kernel_height)
-        self._tiles = -(-sizes.rows // self._tile)
-        self._points = self._tile + sizes.kernel_height - 1
-        self._transforms = transforms_of(self._tile, sizes.kernel_height, dtype)
-        products = self._tiles * sizes.columns * sizes.kernel_width * sizes.channels * sizes.filters
-        self._block = min(max(1, _SMALL_PRODUCT // products), max(1, sizes.num_samples))
-        height = max(self._tiles * self._tile + sizes.kernel_height - 1, sizes.height + 2 * sizes.padding)
-        width = sizes.width + 2 * sizes.padding
-        self._padded = workspace.empty((self._block, height, width, sizes.channels), dtype)
-        self._padded.fill(0)  # but for the images, it stays so
+        self._geometry = geometry
+        self._dtype = dtype
+        self._back = geometry.turned()
+        pixels = max(sizes.rows * sizes.columns for sizes in (geometry, self._back)) // _MOST_ROWS
+        run = geometry.kernel_width * max(geometry.channels, geometry.filters)
+        small = SMALL_PRODUCT // max(1, pixels * geometry.kernel_width * geometry.channels * geometry.filters)
+        near = _BLOCK_BYTES // max(1, pixels * run * _MOST_POINTS * dtype.itemsize)
+        self._block = max(1, min(small, near, geometry.num_samples))
+        self._images = _TransformedRows(geometry, dtype, self._block)
 
     def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
         """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
@@ -141,14 +142,9 @@ class WinogradColumns:
             w: the kernels.
             room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
         """
-        kernels = self._transformed(w)
+        kernels = self._images.transformed(w)
         for part in self._parts():
-            y, neighbourhoods = room(part), self._load(x[part])
-            products = self._empty(len(y), self._geometry.columns, w.shape[-1])
-            np.matmul(neighbourhoods, kernels, out=products.reshape(self._points, -1, w.shape[-1]))
-            for tiles, pixels, height in self._bands(products, y):
-                np.matmul(self._transforms.result[:height], tiles, out=pixels)
-            yield part, y
+            yield part, self._images.convolve(x[part], kernels, room(part))
 
     def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
         """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
@@ -158,81 +154,92 @@ class WinogradColumns:
             w: the kernels.
             gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
             dw: the gradient by the kernels.
-            dx: where the gradient by the images goes, if wanted.
+            dx: where the gradient by the images goes, if wanted; contiguous.
         """
-        sizes = self._geometry
-        sums = np.zeros((self._points, w[0].size // sizes.filters, sizes.filters), w.dtype)
-        # A neighbourhood of products leads back to each pixel, by the kernels' rows turned round.
-        turned = self._transformed(np.ascontiguousarray(w[:, ::-1].swapaxes(-1, -2))) if dx is not None else sums
-        padded = self._empty(self._block, sizes.width + sizes.kernel_width - 1, sizes.filters)
-        padded.fill(0)
+        images, filters = self._images, w.shape[-1]
+        sums = np.zeros((images.points, w[0].size // filters, filters), w.dtype)
+        gradients, turned = None, sums
+        if dx is not None:
+            gradients = _TransformedRows(self._back, self._dtype, self._block)
+            turned = gradients.transformed(np.ascontiguousarray(w[::-1, ::-1].swapaxes(-1, -2)))
         for part in self._parts():
             g = np.ascontiguousarray(gradient(part))
-            products = self._empty(len(g), sizes.columns, sizes.filters)
-            for tiles, pixels, height in self._bands(products, g):
-                np.matmul(self._transforms.result[:height].T, pixels, out=tiles)
-            flat = products.reshape(self._points, -1, sizes.filters)
-            for total, rows, product in zip(sums, self._load(x[part]), flat, strict=True):
+            products = images.spread(g)
+            for total, rows, product in zip(sums, images.load(x[part]), products, strict=True):
                 accumulate_product(rows.T, product, total)
-            if dx is not None:
-                start = sizes.kernel_width - 1 - sizes.padding
-                padded[:, : len(g), :, start : start + sizes.columns] = products
-                self._lead_back(self._neighbourhoods(padded[:, : len(g)], sizes.width), turned, dx[part])
-        dw += (self._transforms.kernel.T @ sums.reshape(self._points, -1)).reshape(w.shape)
+            if dx is not None and gradients is not None:
+                gradients.convolve(g, turned, dx[part])
+        dw += (images.transforms.kernel.T @ sums.reshape(images.points, -1)).reshape(w.shape)
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, self._geometry.num_samples, self._block):
             yield slice(start, min(start + self._block, self._geometry.num_samples))
 
+
+class _TransformedRows:
+    """One convolution of some images: P points, n samples, T tiles of m rows each.
+
+    Args:
+        geometry: the convolution's.
+        dtype: of all operands.
+        most: n is at most this.
+    """
+
+    def __init__(self, geometry: Geometry, dtype: np.dtype[Any], most: int) -> None:
+        self._geometry = sizes = geometry
+        self._tile = rows_at_once(sizes.rows, sizes.kernel_height)
+        self._tiles = -(-sizes.rows // self._tile)
+        self.points = self._tile + sizes.kernel_height - 1
+        self.transforms = transforms_of(self._tile, sizes.kernel_height, dtype)
+        top, left = sizes.padding
+        height = max(self._tiles * self._tile + sizes.kernel_height - 1, top + sizes.height)
+        width = max(sizes.columns + sizes.kernel_width - 1, left + sizes.width)
+        self._padded = workspace.empty((most, height, width, sizes.channels), dtype)
+        self._padded.fill(0)  # but for the images, it stays so
+
+    def transformed(self, w: Array) -> Array:
+        """(kh, kw, C, O) -> (P, kw C, O): the kernels at each point."""
+        return (self.transforms.kernel @ w.reshape(len(w), -1)).reshape(self.points, -1, w.shape[-1])
+
+    def load(self, x: Array) -> Array:
+        """(n, H, W, C) -> (P, n T Wo, kw C): neighbourhoods along a row, at each point."""
+        sizes, padded = self._geometry, self._padded
+        sizes.inside(padded[: len(x)])[...] = x
+        width = padded.shape[2]
+        sample, row, column, channel = padded.strides
+        shape = (len(x), self._tiles, self.points, width * sizes.channels)
+        tiles = np.ndarray(shape, padded.dtype, padded, 0, (sample, self._tile * row, row, channel))
+        image = self._empty(len(x), width * sizes.channels)
+        np.matmul(self.transforms.image, tiles, out=image.transpose(1, 2, 0, 3))
+        rows = self._empty(len(x), sizes.columns, sizes.kernel_width * sizes.channels)
+        np.copyto(rows, np.ndarray(rows.shape, rows.dtype, image, 0, (*image.strides[:3], column, channel)))
+        return rows.reshape(self.points, -1, rows.shape[-1])
+
+    def convolve(self, x: Array, kernels: Array, y: Array) -> Array:
+        """(n, H, W, C), (P, kw C, O), (n, Ho, Wo, O): writes the convolution to y, and returns it."""
+        products = self._empty(len(x), self._geometry.columns * kernels.shape[-1])
+        np.matmul(self.load(x), kernels, out=products.reshape(self.points, -1, kernels.shape[-1]))
+        for tiles, pixels, height in self._bands(products, y):
+            np.matmul(self.transforms.result[:height], tiles, out=pixels)
+        return y
+
+    def spread(self, g: Array) -> Array:
+        """(n, Ho, Wo, O) -> (P, n T Wo, O): the gradient by the products."""
+        products = self._empty(len(g), self._geometry.columns * g.shape[-1])
+        for tiles, pixels, height in self._bands(products, g):
+            np.matmul(self.transforms.result[:height].T, pixels, out=tiles)
+        return products.reshape(self.points, -1, g.shape[-1])
+
     def _empty(self, num_samples: int, *shape: int) -> Array:
         """Returns (P, n, T, ...) of arbitrary content."""
-        return workspace.empty((self._points, num_samples, self._tiles, *shape), self._padded.dtype)
-
-    def _transformed(self, w: Array) -> Array:
-        """(kh, kw, C, O) -> (P, kw C, O): the kernels at each point."""
-        return (self._transforms.kernel @ w.reshape(len(w), -1)).reshape(self._points, -1, w.shape[-1])
-
-    def _load(self, x: Array) -> Array:
-        """(n, H, W, C) -> (P, n T Wo, kw C): the images' neighbourhoods at each point."""
-        padded = self._padded
-        self._geometry.inside(padded[: len(x)])[...] = x
-        sample, row, _, channel = padded.strides
-        shape = (len(x), self._tiles, self._points, padded[0, 0].size)
-        tiles = np.ndarray(shape, padded.dtype, padded, 0, (sample, self._tile * row, row, channel))
-        image = self._empty(len(x), *padded.shape[2:])
-        np.matmul(self._transforms.image, tiles, out=image.reshape(*image.shape[:3], -1).transpose(1, 2, 0, 3))
-        return self._neighbourhoods(image, self._geometry.columns)
-
-    def _neighbourhoods(self, image: Array, columns: int) -> Array:
-        """(P, n, T, columns + kw - 1 or more, C) -> (P, n T columns, kw C): kw pixels along a row from each on."""
-        num_samples, channels = image.shape[1], image.shape[-1]
-        rows = self._empty(num_samples, columns, self._geometry.kernel_width * channels)
-        np.copyto(rows, np.ndarray(rows.shape, rows.dtype, image, 0, image.strides))
-        return rows.reshape(self._points, -1, rows.shape[-1])
-
-    def _lead_back(self, neighbourhoods: Array, turned: Array, dx: Array) -> None:
-        """(P, n T W, kw O), (P, kw O, C), (n, H, W, C): writes the gradient by the images."""
-        sizes, tile = self._geometry, self._tile
-        num_samples, run = len(dx), sizes.width * sizes.channels
-        image = self._empty(num_samples, run)
-        np.matmul(neighbourhoods, turned, out=image.reshape(self._points, -1, sizes.channels))
-        rows = workspace.empty((num_samples, self._tiles, self._points, run), dx.dtype)
-        np.matmul(self._transforms.image.T, image.transpose(1, 2, 0, 3), out=rows)
-        # The last rows of a tile are the first of the next.
-        tiles = max(self._tiles + (self._points - 1) // tile, -(-self._padded.shape[1] // tile))
-        sums = np.zeros((num_samples, tiles, tile, run), dx.dtype)
-        for start in range(0, self._points, tile):
-            shared = rows[:, :, start : start + tile]
-            sums[:, start // tile : start // tile + self._tiles, : shared.shape[2]] += shared
-        inside = sums.reshape(num_samples, -1, sizes.width, sizes.channels)
-        dx[...] = inside[:, sizes.padding : sizes.padding + sizes.height]
+        return workspace.empty((self.points, num_samples, self._tiles, *shape), self._padded.dtype)
 
     def _bands(self, products: Array, pixels: Array) -> Iterator[tuple[Array, Array, int]]:
-        """(P, n, T, Wo, O), (n, Ho, Wo, O) -> views of both by tile, (n, t, P, Wo O) and (n, t, m', Wo O), and m'.
+        """(P, n, T, Wo O), (n, Ho, Wo, O) -> views of both by tile, (n, t, P, Wo O) and (n, t, m', Wo O), and m'.
 
         All full tiles come together, of m' = m rows; then the last one, if it has fewer.
         """
-        tiles = products.reshape(*products.shape[:3], -1).transpose(1, 2, 0, 3)
+        tiles = products.transpose(1, 2, 0, 3)
         full, rest = divmod(self._geometry.rows, self._tile)
         run = tiles.shape[-1]
         rows = pixels.reshape(len(pixels), -1, run)

@@ -1,4 +1,4 @@
-"""The two ways of making columns do the same for every geometry, in parts, and whatever their memory held before."""
+"""The ways of taking a convolution's products do the same, in parts, and whatever their memory held before."""
 
 import itertools
 from typing import Any
@@ -12,9 +12,12 @@ from fedgdl.autograd import workspace
 from fedgdl.autograd.columns import RowColumns, TapColumns
 from fedgdl.autograd.convolution import columns_of
 from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.winograd import WinogradColumns
 
 Array = npt.NDArray[Any]
-WAYS = [TapColumns, RowColumns]
+WAYS = [TapColumns, RowColumns, WinogradColumns]
+
+Way = type[TapColumns] | type[RowColumns] | type[WinogradColumns]
 
 GEOMETRIES = [
     Geometry.of(images, kernels, stride, padding)
@@ -29,6 +32,15 @@ GEOMETRIES = [
         [1, 2, 3],
         [0, 1, 2],
     )
+]
+
+
+# Each way with what it serves: tiles of rows, stride 1 and less padding than a kernel's sides.
+SERVED = [
+    (geometry, way)
+    for geometry, way in itertools.product(GEOMETRIES, WAYS)
+    if way is not WinogradColumns
+    or (geometry.stride == 1 and geometry.padding[0] < min(geometry.kernel_height, geometry.kernel_width))
 ]
 
 
@@ -50,8 +62,8 @@ def windows(geometry: Geometry, padded: Array) -> Array:
 
 def padded_of(geometry: Geometry, x: Array) -> Array:
     """The images with zeros around them."""
-    around = (geometry.padding, geometry.padding)
-    return np.pad(x, ((0, 0), around, around, (0, 0)))
+    down, right = geometry.padding
+    return np.pad(x, ((0, 0), (down, down), (right, right), (0, 0)))
 
 
 def expected_results(geometry: Geometry, x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
@@ -66,16 +78,15 @@ def expected_results(geometry: Geometry, x: Array, w: Array, g: Array) -> tuple[
     return y, dw, geometry.inside(padded)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_both_ways_convolve(geometry: Geometry, way: type[TapColumns] | type[RowColumns]) -> None:
+@pytest.mark.parametrize(("geometry", "way"), SERVED, ids=str)
+def test_all_ways_convolve(geometry: Geometry, way: Way) -> None:
     x, w, g = operands(geometry)
     expected_y, expected_dw, expected_dx = expected_results(geometry, x, w, g)
     columns = way(geometry, x.dtype)
     y, dw, dx = np.full(geometry.result, np.nan), np.ones_like(w), np.full_like(x, np.nan)
-    for _ in columns.forward(x, w, y):
+    for _ in columns.forward(x, w, y.__getitem__):
         pass
-    columns.backward(x, w, g, dw, dx)
+    columns.backward(x, w, g.__getitem__, dw, dx)
     np.testing.assert_allclose(y, expected_y, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(dw, expected_dw + 1, rtol=1e-12, atol=1e-12)  # added to what was there
     np.testing.assert_allclose(dx, expected_dx, rtol=1e-12, atol=1e-12)
@@ -83,56 +94,60 @@ def test_both_ways_convolve(geometry: Geometry, way: type[TapColumns] | type[Row
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_columns_serve_again_and_without_a_gradient_by_the_images(
-    way: type[TapColumns] | type[RowColumns],
+    way: Way,
 ) -> None:
-    geometry = Geometry.of((2, 7, 6, 3), (3, 2, 3, 2), 2, 1)
+    geometry = Geometry.of((2, 7, 6, 3), (3, 2, 3, 2), 1 if way is WinogradColumns else 2, 1)
     x, w, g = operands(geometry)
     expected_y, expected_dw, _ = expected_results(geometry, x, w, g)
     columns = way(geometry, x.dtype)
     for _ in range(2):
         y, dw = np.empty(geometry.result), np.zeros_like(w)
-        columns.backward(x, w, g, dw, None)
-        for _ in columns.forward(x, w, y):
+        columns.backward(x, w, g.__getitem__, dw, None)
+        for _ in columns.forward(x, w, y.__getitem__):
             pass
         np.testing.assert_allclose(y, expected_y, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(dw, expected_dw, rtol=1e-12, atol=1e-12)
-        columns.backward(x, w, g, np.zeros_like(w), np.empty_like(x))  # leaves its own traces in the memory
+        columns.backward(x, w, g.__getitem__, np.zeros_like(w), np.empty_like(x))  # leaves its own traces in the memory
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("num_samples", [0, 1, 7, 40])
-def test_the_parts_cover_the_result_once_and_in_order(
-    way: type[TapColumns] | type[RowColumns], num_samples: int
-) -> None:
+def test_the_parts_cover_the_result_once_and_in_order(way: Way, num_samples: int) -> None:
     geometry = Geometry.of((num_samples, 28, 28, 1), (3, 3, 1, 4), 1, 0)
     x, w, _ = operands(geometry, "float32")
     y, covered = np.empty(geometry.result, "float32"), np.zeros(num_samples, np.int64)
     start = 0
-    for part in way(geometry, x.dtype).forward(x, w, y):
-        assert np.shares_memory(part, y)
-        samples = part.reshape(-1, *y.shape[1:])  # some, or one without an axis for it
-        np.testing.assert_array_equal(samples, y[start : start + len(samples)])
-        covered[start : start + len(samples)] += 1
-        start += len(samples)
+    for part, sums in way(geometry, x.dtype).forward(x, w, y.__getitem__):
+        assert np.shares_memory(sums, y)
+        np.testing.assert_array_equal(sums, y[part])
+        assert part.start == start
+        covered[part] += 1
+        start = part.stop
     assert start == num_samples
     assert (covered == 1).all()
 
 
 def test_blocks_of_samples_stay_in_the_cache() -> None:
-    # 9 taps of 26 x 26 pixels in float32 are 24,336 bytes a sample: ten of them fit into 256 KiB, eleven do not.
-    geometry = Geometry.of((40, 28, 28, 1), (3, 3, 1, 4), 1, 0)
+    # 9 taps of 26 x 26 pixels in float32 are 24,336 bytes a sample: thirteen of them fit into 320 KiB, fourteen do not.
+    geometry = Geometry.of((40, 28, 28, 1), (3, 3, 1, 4))
+    assert part_lengths(TapColumns, geometry) == [13, 13, 13, 1]
+    huge = Geometry.of((2, 200, 200, 1), (5, 5, 1, 1))  # one sample is more than a block
+    assert part_lengths(TapColumns, huge) == [1, 1]
+    # 14 rows are 4 tiles; of 14 x 160 numbers each, by 64 filters, they take 573,440 multiplications a point.
+    assert part_lengths(WinogradColumns, Geometry.of((3, 14, 14, 32), (5, 5, 32, 64), padding=2)) == [1, 1, 1]
+    assert part_lengths(WinogradColumns, Geometry.of((10, 14, 14, 16), (3, 3, 16, 16), padding=1))[0] > 1
+
+
+def part_lengths(way: Way, geometry: Geometry) -> list[int]:
+    """How many samples each part has."""
     x, w, _ = operands(geometry, "float32")
     y = np.empty(geometry.result, "float32")
-    parts = [len(part) for part in TapColumns(geometry, x.dtype).forward(x, w, y)]
-    assert parts == [10, 10, 10, 10]
-    huge = Geometry.of((2, 200, 200, 1), (5, 5, 1, 1), 1, 0)  # one sample is more than a block
-    x, w, _ = operands(huge, "float32")
-    assert [len(part) for part in TapColumns(huge, x.dtype).forward(x, w, np.empty(huge.result, "float32"))] == [1, 1]
+    return [len(sums) for _, sums in way(geometry, x.dtype).forward(x, w, y.__getitem__)]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_the_memory_held_before_is_not_seen(way: type[TapColumns] | type[RowColumns]) -> None:
-    geometry = Geometry.of((3, 40, 40, 12), (3, 3, 12, 2), 2, 2)
+def test_what_the_memory_held_before_is_not_seen(way: Way) -> None:
+    geometry = Geometry.of((3, 40, 40, 12), (3, 3, 12, 2), 1 if way is WinogradColumns else 2, 2)
     x, w, g = operands(geometry, "float64")
     results = []
     for junk in (0.0, np.nan):
@@ -142,9 +157,9 @@ def test_what_the_memory_held_before_is_not_seen(way: type[TapColumns] | type[Ro
         del used, array
         columns = way(geometry, x.dtype)
         y, dw, dx = np.empty(geometry.result), np.zeros_like(w), np.empty_like(x)
-        for _ in columns.forward(x, w, y):
+        for _ in columns.forward(x, w, y.__getitem__):
             pass
-        columns.backward(x, w, g, dw, dx)
+        columns.backward(x, w, g.__getitem__, dw, dx)
         results.append((y, dw, dx))
     for clean, dirty in zip(*results, strict=True):
         np.testing.assert_array_equal(dirty, clean)
@@ -164,13 +179,36 @@ def test_sizes_of_the_result(images: Shape, kernels: Shape, stride: int, padding
     assert Geometry.of(images, kernels, stride, padding).result == result
 
 
+def test_a_result_may_be_cut_to_a_multiple() -> None:
+    assert Geometry.of((2, 8, 9, 1), (3, 3, 1, 4), 1, 0, 2).result == (2, 6, 6, 4)
+    assert Geometry.of((2, 8, 9, 1), (3, 3, 1, 4), 1, 1, 3).result == (2, 6, 9, 4)
+    assert Geometry.of((2, 4, 9, 1), (3, 3, 1, 4), 1, 0, 3).result == (2, 0, 6, 4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_cut_off_takes_no_part(way: Way) -> None:
+    whole, cut = (Geometry.of((2, 9, 8, 3), (2, 3, 3, 2), 1, 1, multiple) for multiple in (1, 4))
+    x, w, g = operands(whole)
+    g[:, cut.rows :] = g[:, :, cut.columns :] = 0
+    y, dw, dx = expected_results(whole, x, w, g)
+    kept = np.s_[:, : cut.rows, : cut.columns]
+    columns = way(cut, x.dtype)
+    own_y, own_dw, own_dx = np.empty(cut.result), np.zeros_like(w), np.empty_like(x)
+    for _ in columns.forward(x, w, own_y.__getitem__):
+        pass
+    columns.backward(x, w, g[kept].__getitem__, own_dw, own_dx)
+    np.testing.assert_allclose(own_y, y[kept], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(own_dw, dw, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(own_dx, dx, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("kernel_width", "channels", "way"),
     [
         (3, 1, TapColumns),
         (5, 6, TapColumns),
         (31, 1, TapColumns),
-        (32, 1, RowColumns),
+        (32, 1, RowColumns),  # with 2 filters, too few for Winograd
         (1, 32, RowColumns),
         (3, 11, RowColumns),
     ],

@@ -15,6 +15,7 @@ from fedgdl.autograd import sum as sum_
 from fedgdl.autograd.columns import RowColumns, TapColumns
 from fedgdl.autograd.convolution import columns_of
 from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.winograd import WinogradColumns
 from fedgdl.errors import GraphError
 
 Array = npt.NDArray[Any]
@@ -40,7 +41,8 @@ class Case(NamedTuple):
         return [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
-# A kernel's row times the channels is below 32 in the first list and not in the second: each has its kind of columns.
+# A kernel's row times the channels is below 32 in the first list and not in the others, and the last has filters,
+# stride and padding that suit Winograd's products: each list has its kind of columns.
 FEW = [
     Case((1, 1, 1, 1), (1, 1, 1, 1)),
     Case((1, 5, 5, 1), (3, 3, 1, 2)),
@@ -67,6 +69,15 @@ MANY = [
     Case((0, 4, 4, 16), (2, 2, 16, 2)),
     Case((2, 12, 12, 33), (3, 3, 33, 4), padding=1),  # large enough for memory that is used again
 ]
+TILED = [
+    Case((2, 5, 4, 11), (3, 3, 11, 8)),  # a single tile, of 3 rows
+    Case((1, 7, 7, 11), (3, 3, 11, 8), padding=1),  # a full tile and a part of one
+    Case((2, 4, 5, 7), (5, 5, 7, 8), padding=2),
+    Case((2, 6, 7, 8), (4, 5, 8, 9), padding=3),
+    Case((0, 6, 6, 11), (3, 3, 11, 8)),
+    Case((11, 8, 8, 11), (3, 3, 11, 40), padding=1),  # more than one block, and the last not full
+]
+ALL = FEW + MANY + TILED
 
 
 def slow_conv(x: Array, w: Array, bias: Array, stride: int, padding: int) -> Array:
@@ -100,14 +111,14 @@ def slow_conv_gradients(x: Array, w: Array, g: Array, stride: int, padding: int)
     return dx, dw, dbias
 
 
-def test_the_lists_use_both_kinds_of_columns() -> None:
-    for cases, kind in ((FEW, TapColumns), (MANY, RowColumns)):
+def test_the_lists_use_each_kind_of_columns() -> None:
+    for cases, kind in ((FEW, TapColumns), (MANY, RowColumns), (TILED, WinogradColumns)):
         for case in cases:
             geometry = Geometry.of(case.images, case.kernels, case.stride, case.padding)
             assert type(columns_of(geometry, np.dtype("float64"))) is kind
 
 
-@pytest.mark.parametrize("case", FEW + MANY, ids=str)
+@pytest.mark.parametrize("case", ALL, ids=str)
 def test_gradients(case: Case) -> None:
     rng = np.random.default_rng(1)
     x, weight, bias = case.operands()
@@ -118,7 +129,7 @@ def test_gradients(case: Case) -> None:
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
-@pytest.mark.parametrize("case", [FEW[3], FEW[4], MANY[3], MANY[4]], ids=str)
+@pytest.mark.parametrize("case", [FEW[3], FEW[4], MANY[3], MANY[4], TILED[1], TILED[2]], ids=str)
 def test_gradients_through_activations(case: Case, activation: str) -> None:
     rng = np.random.default_rng(2)
     gradcheck(lambda x, w, b: conv2d(x, w, b, **case.options, activation=activation), case.operands(), rng)
@@ -130,7 +141,7 @@ def test_gradients_through_activations(case: Case, activation: str) -> None:
     st.tuples(*[st.integers(1, 6)] * 2),
     st.tuples(*[st.integers(1, 4)] * 2),
     st.sampled_from([1, 2, 16, 33]),
-    st.integers(1, 3),
+    st.sampled_from([1, 2, 3, 8]),
     st.integers(1, 3),
     st.integers(0, 2),
     st.integers(0, 2**32),
@@ -175,7 +186,7 @@ def test_a_kernel_of_one_pixel_is_a_linear_layer() -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("case", [FEW[4], FEW[-1], MANY[4], MANY[-1]], ids=str)
+@pytest.mark.parametrize("case", [FEW[4], FEW[-1], MANY[4], MANY[-1], TILED[2], TILED[-1]], ids=str)
 def test_one_operation_has_the_bits_of_three(case: Case, activation: str | None) -> None:
     operands = case.operands(dtype="float32")
     fused, apart = ([Tensor(array, requires_grad=True) for array in operands] for _ in range(2))
@@ -196,7 +207,7 @@ def test_one_operation_has_the_bits_of_three(case: Case, activation: str | None)
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("num_clients", [1, 2, 5])
-@pytest.mark.parametrize("case", [*FEW[1:6], *FEW[-2:], *MANY[1:6], *MANY[-2:]], ids=str)
+@pytest.mark.parametrize("case", [*FEW[1:6], *FEW[-2:], *MANY[1:6], *MANY[-2:], *TILED], ids=str)
 def test_a_stack_has_the_bits_of_each_client(
     case: Case, num_clients: int, biased: bool, activation: str | None
 ) -> None:
@@ -218,14 +229,14 @@ def test_a_stack_has_the_bits_of_each_client(
 
 
 @pytest.mark.parametrize("num_clients", [1, 3])
-@pytest.mark.parametrize("case", [FEW[4], FEW[-2], MANY[4], MANY[-2]], ids=str)
+@pytest.mark.parametrize("case", [FEW[4], FEW[-2], MANY[4], MANY[-2], TILED[1]], ids=str)
 def test_gradients_of_a_stack(case: Case, num_clients: int) -> None:
     rng = np.random.default_rng(4)
     gradcheck(lambda x, w, b: conv2d(x, w, b, **case.options), case.operands(num_clients), rng)
     gradcheck(lambda x, w: conv2d(x, w, **case.options), case.operands(num_clients)[:2], rng)
 
 
-@pytest.mark.parametrize("case", [FEW[3], MANY[3]], ids=str)
+@pytest.mark.parametrize("case", [FEW[3], MANY[3], TILED[1]], ids=str)
 @pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("order", [np.asfortranarray, lambda array: np.repeat(array, 2, axis=-1)[..., ::2]])
 def test_operands_in_any_memory_order(case: Case, which: int, order: Callable[[Array], Array]) -> None:
@@ -242,7 +253,7 @@ def test_operands_in_any_memory_order(case: Case, which: int, order: Callable[[A
         np.testing.assert_allclose(dense_gradient(b), dense_gradient(a), rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("case", [FEW[3], MANY[3]], ids=str)
+@pytest.mark.parametrize("case", [FEW[3], MANY[3], TILED[1]], ids=str)
 def test_kernels_that_an_operation_turned_have_their_gradient(case: Case) -> None:
     rng = np.random.default_rng(5)
     x, weight, _ = case.operands()
@@ -251,7 +262,7 @@ def test_kernels_that_an_operation_turned_have_their_gradient(case: Case) -> Non
 
 
 def test_inputs_and_incoming_gradients_are_left_alone() -> None:
-    for case in (FEW[3], MANY[3]):
+    for case in (FEW[3], MANY[3], TILED[1]):
         for activation in ACTIVATIONS:
             assert_inputs_are_left_alone(
                 lambda x, w, b, case=case, name=activation: conv2d(x, w, b, **case.options, activation=name),
@@ -274,7 +285,7 @@ def test_who_requires_no_gradient_gets_none() -> None:
     assert not conv2d(np.ones((2, 5, 5, 1)), frozen, fixed).requires_grad
 
 
-@pytest.mark.parametrize("cases", [FEW, MANY], ids=["few", "many"])
+@pytest.mark.parametrize("cases", [FEW, MANY, TILED], ids=["few", "many", "tiled"])
 def test_results_of_the_same_sizes_do_not_disturb_one_another(cases: list[Case]) -> None:
     case = cases[-1]
     batches = [case.operands(seed=seed) for seed in range(3)]

@@ -44,6 +44,8 @@ def kernels_here(z: "torch.Tensor") -> np.ndarray:
         ((2, 8, 9, 16), (3, 3, 16, 4)),
         ((2, 7, 6, 32), (5, 2, 32, 3)),
         ((3, 5, 7, 40), (1, 1, 40, 3)),
+        ((2, 8, 9, 16), (3, 3, 16, 8)),
+        ((3, 7, 8, 8), (5, 5, 8, 9)),
     ],
 )
 def test_conv2d(images: Shape, kernels: Shape, stride: int, padding: int) -> None:

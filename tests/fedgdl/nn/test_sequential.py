@@ -9,7 +9,7 @@ from tensors import dense_gradient, leaf
 
 from fedgdl.autograd import Tensor, gradcheck
 from fedgdl.errors import ParameterError
-from fedgdl.nn import Conv2d, Flatten, Linear, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from fedgdl.nn import Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
 
 
 def network(seed: int = 1) -> Sequential:
@@ -89,6 +89,55 @@ def test_only_exactly_the_known_layers_are_fused() -> None:
     assert len(Sequential(plain, Softmax())._steps) == 2
     assert len(Sequential(plain, Tanh(), Tanh())._steps) == 2
     assert len(Sequential(Tanh(), plain)._steps) == 2
+
+
+@pytest.mark.parametrize("activation", [ReLU, Tanh, Sigmoid, None])
+@pytest.mark.parametrize(("channels", "filters"), [(1, 3), (16, 3), (16, 8)])
+def test_fused_pooling_gives_the_same_result(
+    channels: int, filters: int, activation: type[ReLU | Tanh | Sigmoid] | None
+) -> None:
+    rng = np.random.default_rng(1)
+    layer = Conv2d(channels, filters, 3, padding=1, rng=rng)
+    orders = [[layer, MaxPool2d(2)] + ([activation()] if activation else [])]
+    if activation is ReLU:
+        orders.append([layer, ReLU(), MaxPool2d(2, 2)])
+    for layers in orders:
+        gradients = []
+        for fuse in (True, False):
+            model = Sequential(*layers, fuse=fuse)
+            assert len(model._steps) == (1 if fuse else len(layers))
+            x = leaf(3, 8, 8, channels, dtype="float32")
+            y = model(x)
+            y.backward(np.random.default_rng(2).random(y.shape, "float32"))
+            gradients.append([y.data, dense_gradient(x), *(dense_gradient(p).copy() for p in model.parameters())])
+            model.zero_grad()
+        (fused, *ours), (plain, *theirs) = gradients
+        np.testing.assert_array_equal(fused, plain)
+        for own, other in zip(ours, theirs, strict=True):  # sums over samples have an order of their own
+            np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
+
+
+def test_pooling_is_fused_where_it_changes_nothing() -> None:
+    class Half(MaxPool2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * 0.5
+
+    rng = np.random.default_rng(1)
+    layer = Conv2d(1, 2, 3, padding=1, rng=rng)
+    images = rng.random((2, 8, 8, 1), "float32")
+    for layers, steps in (
+        ([layer, MaxPool2d(2), MaxPool2d(2)], 2),
+        ([layer, MaxPool2d(2), ReLU(), MaxPool2d(2)], 2),
+        ([layer, ReLU(), MaxPool2d(2), Tanh()], 2),
+        ([layer, MaxPool2d(3, 2)], 2),  # overlapping windows
+        ([layer, MaxPool2d(2, 3)], 2),  # gaps between windows
+        ([layer, Tanh(), MaxPool2d(2)], 2),  # which may round two values to one
+        ([layer, Half(2)], 2),
+        ([MaxPool2d(2), layer, MaxPool2d(2)], 2),
+    ):
+        model = Sequential(*layers)
+        assert len(model._steps) == steps
+        np.testing.assert_array_equal(model(Tensor(images)).data, Sequential(*layers, fuse=False)(Tensor(images)).data)
 
 
 def plain_of(layer: Linear) -> Linear:

@@ -255,13 +255,16 @@ def save_parameters(parameters: Parameters, path: Path) -> None:
     its final name only when it is complete: a process killed on the way leaves the former file.
 
     Raises:
-        ParameterError: they are a stack, of many clients' models.
+        ParameterError: they are a stack, of many clients' models, or the folder does not exist.
     """
     if parameters.vector.ndim != 1:
         message = f"{parameters!r} is a stack: save one client's model, Parameters(layout, stack.vector[client])"
         raise ParameterError(message)
     from safetensors.numpy import save  # 60 ms to import, needed once a run
 
+    if not path.parent.is_dir():
+        message = f"{path} cannot be written: there is no folder {path.parent}"
+        raise ParameterError(message)
     tensors = {name: parameters[name] for name in parameters}
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -7,13 +7,13 @@
 
 Both write to their own memory, so they serve one operation at a time.
 
-Not here: biases, activations and checks (`convolution`).
+Not here: activations and checks (`convolution`), fewer products (`winograd`).
 
 Example:
     >>> geometry = Geometry.of((1, 3, 3, 1), (2, 2, 1, 1))
     >>> y = np.empty(geometry.result)
     >>> columns = TapColumns(geometry, y.dtype)
-    >>> for _ in columns.forward(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), y.__getitem__):
+    >>> for _ in columns.forward(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), None, y.__getitem__):
     ...     pass
     >>> y.ravel()
     array([4., 4., 4., 4.])
@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from fedgdl.autograd import workspace
-from fedgdl.autograd.blas import accumulate_product
+from fedgdl.autograd.blas import accumulate_product, column_sums
 from fedgdl.autograd.geometry import Geometry
 from fedgdl.autograd.tape import Array
 
@@ -36,7 +36,7 @@ _BLOCK_BYTES: Final = 5 << 16
 
 
 class TapColumns:
-    """Whole neighbourhoods of some samples at a time."""
+    """Whole neighbourhoods of some samples at a time, and a last row of ones, whose weights are the bias."""
 
     def __init__(self, geometry: Geometry, dtype: np.dtype[Any]) -> None:
         self._geometry = geometry
@@ -46,70 +46,99 @@ class TapColumns:
         self._block = max(1, min(block, geometry.num_samples))
         height, width = geometry.height + 2 * geometry.padding[0], geometry.width + 2 * geometry.padding[1]
         self._padded = workspace.empty((self._block, height, width, geometry.channels), dtype)
-        self._columns = workspace.empty((self._block, self._taps, self._pixels), dtype)
+        self._columns = workspace.empty((self._block, self._taps + 1, self._pixels), dtype)
+        self._columns[:, -1] = 1
 
-    def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
-        """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
+    def forward(
+        self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
+    ) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
 
         Args:
             x: the images.
             w: the kernels.
+            bias: added to the convolution, if any.
             room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
         """
         self._padded.fill(0)
         weight = w.reshape(self._taps, -1)
+        if bias is not None:
+            weight = np.concatenate([weight, bias[np.newaxis]])
         for part in self._parts():
-            columns, y = self._load(x[part]), room(part)
+            columns, y = self._load(x[part])[:, : len(weight)], room(part)
             np.matmul(columns.swapaxes(1, 2), weight, out=y.reshape(len(y), self._pixels, -1))
             yield part, y
 
-    def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
-        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
+    def backward(
+        self,
+        x: Array,
+        w: Array,
+        gradient: Callable[[slice], Array],
+        dw: Array,
+        dbias: Array | None,
+        dx: Array | None,
+    ) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
 
         Args:
             x: the images.
             w: the kernels.
             gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
             dw: the gradient by the kernels.
+            dbias: that by the bias, if wanted.
             dx: where the gradient by the images goes, if wanted.
         """
         self._padded.fill(0)
-        weight, sums = w.reshape(self._taps, -1), dw.reshape(self._taps, -1)
+        weight = w.reshape(self._taps, -1)
+        sums = np.zeros((self._taps + (dbias is not None), weight.shape[1]), w.dtype)
         for part in self._parts():
             g = np.ascontiguousarray(gradient(part))
             g = g.reshape(len(g), self._pixels, -1)
             columns = self._load(x[part])
-            sums += np.add.reduce(np.matmul(columns, g), 0)
+            sums += np.add.reduce(np.matmul(columns[:, : len(sums)], g), 0)
             if dx is not None:
+                columns = columns[:, : self._taps]
                 np.matmul(weight, g.swapaxes(1, 2), out=columns)
                 dx[part] = self._fold(columns)
+        dw += sums[: self._taps].reshape(dw.shape)
+        if dbias is not None:
+            dbias += sums[-1]
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, self._geometry.num_samples, self._block):
             yield slice(start, min(start + self._block, self._geometry.num_samples))
 
     def _load(self, x: Array) -> Array:
-        """(n, H, W, C) -> (n, kh kw C, Ho Wo): the columns of some samples."""
-        self._geometry.inside(self._padded[: len(x)])[...] = x
-        windows, columns = self._windows(len(x)), self._columns[: len(x)]
-        np.copyto(columns.reshape(windows.shape), windows)
+        """(n, H, W, C) -> (n, kh kw C + 1, Ho Wo): the columns of some samples."""
+        padded = x
+        if self._geometry.padding != (0, 0) or not x.flags.c_contiguous:
+            padded = self._padded[: len(x)]
+            self._geometry.inside(padded)[...] = x
+        windows, columns = self._windows(padded), self._columns[: len(x)]
+        np.copyto(self._by_tap(columns), windows)
         return columns
 
     def _fold(self, columns: Array) -> Array:
         """(n, kh kw C, Ho Wo) -> (n, H, W, C): the sums over the columns in which each pixel is."""
-        padded, windows = self._padded[: len(columns)], self._windows(len(columns))
+        padded = self._padded[: len(columns)]
         padded.fill(0)
-        columns = columns.reshape(windows.shape)
+        windows, taps = self._windows(padded), self._by_tap(columns)
         for row in range(windows.shape[1]):
             for column in range(windows.shape[2]):
-                windows[:, row, column] += columns[:, row, column]
+                windows[:, row, column] += taps[:, row, column]
         return self._geometry.inside(padded)
 
-    def _windows(self, num_samples: int) -> Array:
-        """Returns the padded samples as (n, kh, kw, C, Ho, Wo): where each tap of each window lies."""
-        sizes, padded = self._geometry, self._padded
+    def _by_tap(self, columns: Array) -> Array:
+        """(n, kh kw C or more, Ho Wo) -> (n, kh, kw, C, Ho, Wo): a view."""
+        sizes = self._geometry
+        taps = (sizes.kernel_height, sizes.kernel_width, sizes.channels)
+        return columns[:, : self._taps].reshape(len(columns), *taps, sizes.rows, sizes.columns)
+
+    def _windows(self, padded: Array) -> Array:
+        """Returns padded samples, contiguous, as (n, kh, kw, C, Ho, Wo): where each tap of each window lies."""
+        sizes = self._geometry
         sample, row, column, channel = padded.strides
-        shape = (num_samples, sizes.kernel_height, sizes.kernel_width, sizes.channels, sizes.rows, sizes.columns)
+        shape = (len(padded), sizes.kernel_height, sizes.kernel_width, sizes.channels, sizes.rows, sizes.columns)
         strides = (sample, row, column, channel, sizes.stride * row, sizes.stride * column)
         return np.ndarray(shape, padded.dtype, padded, 0, strides)
 
@@ -126,17 +155,21 @@ class RowColumns:
         self._padded = workspace.empty((height, width, geometry.channels), dtype)
         self._rows = workspace.empty((stride, height // stride, geometry.columns, self._run), dtype)
 
-    def forward(self, x: Array, w: Array, room: Callable[[slice], Array]) -> Iterator[tuple[slice, Array]]:
-        """(N, H, W, C), (kh, kw, C, O): writes the convolution of parts of the samples, and yields each.
+    def forward(
+        self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
+    ) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
 
         Args:
             x: the images.
             w: the kernels.
+            bias: added to the convolution, if any.
             room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
         """
         self._padded.fill(0)
         kernels = list(w.reshape(len(w), self._run, -1))
         windows, slices = self._windows(), self._slices()
+        row_of_bias = self._geometry.row_of(bias)
         for sample in range(len(x)):
             self._geometry.inside(self._padded)[...] = x[sample]
             np.copyto(self._rows.reshape(windows.shape), windows)
@@ -145,16 +178,27 @@ class RowColumns:
             pixels = y.reshape(-1, w.shape[-1])
             for row, (kernel, neighbours) in enumerate(zip(kernels, slices, strict=True)):
                 accumulate_product(neighbours, kernel, pixels, keep=1.0 if row else 0.0)
+            if row_of_bias is not None:
+                y += row_of_bias
             yield part, y
 
-    def backward(self, x: Array, w: Array, gradient: Callable[[slice], Array], dw: Array, dx: Array | None) -> None:
-        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape), writes dx (of x's shape).
+    def backward(
+        self,
+        x: Array,
+        w: Array,
+        gradient: Callable[[slice], Array],
+        dw: Array,
+        dbias: Array | None,
+        dx: Array | None,
+    ) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
 
         Args:
             x: the images.
             w: the kernels.
             gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
             dw: the gradient by the kernels.
+            dbias: that by the bias, if wanted.
             dx: where the gradient by the images goes, if wanted.
         """
         self._padded.fill(0)
@@ -166,6 +210,8 @@ class RowColumns:
             g = np.ascontiguousarray(gradient(slice(sample, sample + 1))).reshape(-1, w.shape[-1])
             self._geometry.inside(self._padded)[...] = x[sample]
             np.copyto(self._rows.reshape(windows.shape), windows)
+            if dbias is not None:
+                dbias += column_sums(g)
             for total, neighbours in zip(sums, slices, strict=True):
                 accumulate_product(neighbours.T, g, total)
             if dx is not None and folded is not None:

@@ -10,6 +10,8 @@ Example:
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from fedgdl.autograd.tape import Array
 
 __all__ = ["SMALL_PRODUCT", "Geometry"]
@@ -107,6 +109,14 @@ class Geometry:
             self.height,
             self.width,
         )
+
+    def row_of(self, bias: Array | None) -> Array | None:
+        """(O,) -> (Wo, O): a row of the result of nothing but the bias, as adding runs of O numbers would be slow."""
+        if bias is None:
+            return None
+        row = np.empty((self.columns, self.filters), bias.dtype)
+        row[...] = bias
+        return row
 
     def inside(self, padded: Array) -> Array:
         """(..., H + padding or more, W + padding or more, C) -> (..., H, W, C): the image within the zeros."""

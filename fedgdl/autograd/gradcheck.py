@@ -43,6 +43,9 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor | Array],
         GraphError: the gradient is wrong, or an input is not of the kinds above; the message has the
             function, the direction, the expected and the found derivative.
     """
+    if not isinstance(inputs, list | tuple):
+        message = "gradcheck takes a list of inputs: gradcheck(function, [x], rng)"
+        raise GraphError(message)
     leaves = [_leaf(x) for x in inputs]
     originals = [leaf.data for leaf in leaves]
     directions = [rng.normal(size=leaf.shape) for leaf in leaves]

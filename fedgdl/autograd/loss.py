@@ -76,7 +76,7 @@ def softmax_cross_entropy(
 
     Args:
         logits: (..., C).
-        class_ids: (...) int64, 0 to C - 1.
+        class_ids: (...) integers, 0 to C - 1.
         reduction: as above.
         per_client: whether the first axis is one of clients, to be kept.
 
@@ -84,7 +84,9 @@ def softmax_cross_entropy(
         GraphError: shapes do not fit, an id is out of range, the reduction is unknown, or a mean of nothing is
             asked for.
     """
-    x, ids = logits.data, class_ids if type(class_ids) is np.ndarray else np.asarray(class_ids)
+    x, ids = logits.data, class_ids
+    if type(ids) is not np.ndarray or ids.dtype != _INT64 or not isinstance(logits, Tensor):
+        ids = _as_classes(logits, class_ids)
     _require_classes(x, ids)
     shape = x.shape
     count = _count("softmax_cross_entropy", ids.shape, reduction, per_client=per_client)
@@ -185,13 +187,28 @@ def _starts(num_rows: int, num_classes: int) -> npt.NDArray[np.int64]:
     return starts
 
 
+def _as_classes(logits: object, class_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Returns class ids of any integer type as int64.
+
+    Raises:
+        GraphError: they are no integers, or the logits no tensor.
+    """
+    if not isinstance(logits, Tensor):
+        message = f"softmax_cross_entropy: the logits must be a tensor, got {type(logits).__name__}"
+        raise GraphError(message)
+    ids = np.asarray(class_ids)
+    if ids.dtype.kind not in "iu":
+        message = f"softmax_cross_entropy: class ids must be integers, got {ids.dtype} of shape {ids.shape}"
+        raise GraphError(message)
+    return ids.astype(np.int64)
+
+
 def _require_classes(x: Array, ids: npt.NDArray[np.int64]) -> None:
     """Raises GraphError unless the ids name a class for each row of logits."""
     complaint = ""
-    if ids.dtype != _INT64:
-        complaint = f"class ids must be int64, got {ids.dtype}"
-    elif x.shape[:-1] != ids.shape or not x.ndim or not x.shape[-1]:
+    if x.shape[:-1] != ids.shape or not x.ndim or not x.shape[-1]:
         complaint = f"needs logits (..., C) and class ids (...), got shapes {x.shape} and {ids.shape}"
+        complaint += "; are they one-hot? Then pass labels.argmax(-1)" if x.shape == ids.shape else ""
     elif ids.size and (seen := ids.view(_UINT64)).item(seen.argmax()) >= x.shape[-1]:  # a negative id is a huge one
         complaint = f"class ids must be 0 to {x.shape[-1] - 1}, got {ids.min()} to {ids.max()}"
     if complaint:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fedgdl.autograd.parameter import Parameter
 from fedgdl.autograd.tensor import Array, Operand, Tensor, record
 from fedgdl.errors import GraphError
 
@@ -42,6 +43,8 @@ def pair(operation: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
     b = y if isinstance(y, Tensor) else as_tensor(operation, y, x)
     if a.data.dtype is not b.data.dtype:
         require_one_dtype(operation, a, b)
+    if a.data.ndim != b.data.ndim:
+        a, b = _lifted(a, b.data.ndim), _lifted(b, a.data.ndim)
     if a.data.shape != b.data.shape and not broadcasts(a.data.shape, b.data.shape):
         message = f"{operation}: shapes {a.shape} and {b.shape} do not broadcast"
         raise GraphError(message)
@@ -54,12 +57,19 @@ def as_tensor(operation: str, value: object, other: object = None) -> Tensor:
         return value
     if isinstance(value, np.ndarray):
         if value.dtype.char not in "fd" or not value.dtype.isnative:
-            message = f"{operation}: operands must be float32 or float64, got {value.dtype} of shape {value.shape}"
+            message = (
+                f"{operation}: operands must be float32 or float64, got {value.dtype} of shape {value.shape}; "
+                "convert it with array.astype(np.float32)"
+            )
             raise GraphError(message)
         return record(value, (), _nothing)
     if isinstance(value, NUMBERS) and isinstance(other, Tensor):
         return record(np.array(float_of(operation, value), other.data.dtype), (), _nothing)
-    message = f"{operation}: operands are tensors, arrays or, beside a tensor, numbers; got {type(value).__name__}"
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    message = (
+        f"{operation}: operands are tensors, arrays or, beside a tensor, numbers; got {kind}: "
+        "np.asarray(x, np.float32) makes an array of it"
+    )
     raise GraphError(message)
 
 
@@ -77,9 +87,22 @@ def require_one_dtype(operation: str, a: Tensor, b: Tensor) -> None:
     if a.data.dtype != b.data.dtype:
         message = (
             f"{operation}: operands have different dtypes, {a.dtype} of shape {a.shape} and {b.dtype} of "
-            f"shape {b.shape}; convert one with `astype`"
+            f"shape {b.shape}; convert an array with array.astype(np.float32)"
         )
         raise GraphError(message)
+
+
+def _lifted(operand: Tensor, ndim: int) -> Tensor:
+    """(K, ...) -> (K, 1, ..., 1, ...): a stack's parameter, its clients first and its own axes last of `ndim` axes."""
+    stacked = isinstance(operand, Parameter) and operand.parameters is not None and operand.parameters.vector.ndim == 2
+    shape = operand.data.shape
+    if not stacked or len(shape) >= ndim:
+        return operand
+
+    def vjp(g: Array) -> None:
+        operand.receive(g.reshape(shape))
+
+    return record(operand.data.reshape(shape[0], *(1,) * (ndim - len(shape)), *shape[1:]), (operand,), vjp)
 
 
 def broadcasts(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:

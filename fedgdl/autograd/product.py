@@ -113,13 +113,18 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
     stacked = w.ndim - 2
     known = (stacked == 0 and a.ndim > 0) or (stacked == 1 and a.ndim > 1 and len(a) == len(w))
     if not known or a.shape[-1] != w.shape[-2]:
-        message = (
-            f"linear: needs x (..., in) and weight (in, out), or for K clients (K, ..., in) and (K, in, out); "
-            f"got {a.shape} and {_called(weight)} {w.shape}"
+        needed = (
+            "x (..., in) and weight (in, out)" if w.ndim < 3 else "for K clients x (K, ..., in), weight (K, in, out)"
         )
+        message = f"linear: needs {needed}; got x {a.shape} and {_called(weight)} {w.shape}"
+        if w.ndim == 2 and math.prod(a.shape[1:]) == len(w):
+            message += f"; flatten x first, to (..., {len(w)})"
         raise GraphError(message)
     if a.dtype != w.dtype:
-        message = f"linear: x of shape {a.shape} is {a.dtype}, but {_called(weight)} of shape {w.shape} {w.dtype}"
+        message = (
+            f"linear: x of shape {a.shape} is {a.dtype}, but {_called(weight)} of shape {w.shape} {w.dtype}; "
+            f"pass x.astype(np.{w.dtype})"
+        )
         raise GraphError(message)
     return a.reshape(*w.shape[:-2], math.prod(a.shape[stacked:-1]), a.shape[-1])
 

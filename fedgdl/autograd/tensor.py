@@ -74,6 +74,18 @@ class Tensor(Node):
             raise GraphError(message)
         return float(self.data.item())
 
+    def __float__(self) -> float:
+        """Returns the value of a tensor of one element, as `item` does."""
+        return self.item()
+
+    def __bool__(self) -> bool:
+        """Returns whether the one element is not zero; a tensor of several has no truth, and raises GraphError."""
+        return bool(self.item())
+
+    def __format__(self, form: str) -> str:
+        """Formats the value of a tensor of one element as a number: `f"{loss:.3f}"`."""
+        return format(self.item(), form) if form else str(self)
+
     def detach(self) -> "Tensor":
         """Returns a tensor of the same data (not copied) that is a constant."""
         return Tensor(self.data)

@@ -21,7 +21,8 @@ Example:
 """
 
 import math
-from typing import Protocol
+import operator
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -66,8 +67,8 @@ def initial_parameter(
         ParameterError: a side of the shape is no positive number, the values do not have the shape and dtype that
             were asked for, or the initialiser refuses.
     """
-    if any(side < 1 for side in shape):
-        message = f"each side of a layer's parameters must be at least 1, got shape {shape}"
+    if not _is_shape(shape):
+        message = f"each side of a layer's parameters must be a whole number from 1 on, got shape {shape}"
         raise ParameterError(message)
     values = initial(shape, rng, dtype)
     if values.shape != shape or values.dtype != dtype:
@@ -193,10 +194,21 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator | None, dtype: D
     return np.ascontiguousarray((q if fan_in == long else q.T).reshape(shape), dtype)
 
 
+def _is_shape(shape: tuple[int, ...]) -> bool:
+    """Tells whether all sides are whole numbers from 1 on."""
+    try:
+        return all(operator.index(side) > 0 for side in shape)
+    except TypeError:
+        return False
+
+
 def _drawing(name: str, rng: np.random.Generator | None) -> np.random.Generator:
     """Returns the generator that an initialiser needs."""
     if rng is None:
         message = f"initial values ({name}) are drawn: pass rng=np.random.default_rng(seed), or initial=init.zeros"
+        raise ParameterError(message)
+    if not isinstance(cast("object", rng), np.random.Generator):
+        message = f"rng must be np.random.default_rng(seed), got {type(rng).__name__}"
         raise ParameterError(message)
     return rng
 

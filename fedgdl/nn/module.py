@@ -1,7 +1,7 @@
 """What layers, losses and models have in common: parameters found by name, and one vector for all of them.
 
 A module is a class with a `forward`. Parameters and modules that it keeps as attributes, also in
-lists and tuples, are found by themselves, in the order in which they were assigned, under
+lists, tuples and dictionaries, are found by themselves, in the order in which they were assigned, under
 their path: `self.words = EmbeddingBag(...)` has the parameter `words.weight`.
 
 `stack(K)` gives the same model for K clients at once: each parameter has a leading axis of K, inputs and
@@ -278,7 +278,9 @@ class Module:
             return None
         if self.num_clients is None:
             if not isinstance(rng, np.random.Generator):
-                message = f"train: a model of one client draws from one generator, got {type(rng).__name__}"
+                kind = type(rng).__name__
+                hint = "; to evaluate, call eval()" if kind == "bool" else ""
+                message = f"train: a model of one client draws from one numpy.random.Generator, got {kind}{hint}"
                 raise GraphError(message)
             return rng
         num_clients = self.num_clients if self._flat is None else len(self._flat.vector)
@@ -314,6 +316,11 @@ def _members(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, "P
         items = value.contents()
     elif isinstance(value, list | tuple):
         items = iter(enumerate(value))
+    elif isinstance(value, dict):
+        items = iter(value.items())
+    elif isinstance(value, set | frozenset) and any(isinstance(member, Parameter | Module) for member in value):
+        message = f"{path} is a set, and the order of its modules changes from run to run: keep them in a list"
+        raise ParameterError(message)
     else:
         return
     for key, member in items:

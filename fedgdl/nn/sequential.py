@@ -2,8 +2,7 @@
 
 A `ReLU`, `Tanh` or `Sigmoid` directly behind a `Linear` or `Conv2d` becomes part of that layer's operation: the same
 bits with fewer passes over memory. So does a `MaxPool2d` of windows that do not overlap behind a `Conv2d`, with a
-`ReLU` before it or any activation behind it. (Values of a window that become equal only in rounding, as the bias is
-added, differ in one thing then: the gradient goes to the one that was larger before.)
+`ReLU` before it or any activation behind it.
 
 Example:
     >>> import numpy as np

@@ -83,13 +83,17 @@ def test_all_ways_convolve(geometry: Geometry, way: Way) -> None:
     x, w, g = operands(geometry)
     expected_y, expected_dw, expected_dx = expected_results(geometry, x, w, g)
     columns = way(geometry, x.dtype)
-    y, dw, dx = np.full(geometry.result, np.nan), np.ones_like(w), np.full_like(x, np.nan)
-    for _ in columns.forward(x, w, y.__getitem__):
-        pass
-    columns.backward(x, w, g.__getitem__, dw, dx)
-    np.testing.assert_allclose(y, expected_y, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dw, expected_dw + 1, rtol=1e-12, atol=1e-12)  # added to what was there
-    np.testing.assert_allclose(dx, expected_dx, rtol=1e-12, atol=1e-12)
+    for bias in (None, np.arange(1.0, geometry.filters + 1)):
+        y, dw, dx = np.full(geometry.result, np.nan), np.ones_like(w), np.full_like(x, np.nan)
+        dbias = None if bias is None else np.ones_like(bias)
+        for _ in columns.forward(x, w, bias, y.__getitem__):
+            pass
+        columns.backward(x, w, g.__getitem__, dw, dbias, dx)
+        np.testing.assert_allclose(y, expected_y + (0 if bias is None else bias), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(dw, expected_dw + 1, rtol=1e-12, atol=1e-12)  # added to what was there
+        np.testing.assert_allclose(dx, expected_dx, rtol=1e-12, atol=1e-12)
+        if dbias is not None:
+            np.testing.assert_allclose(dbias, g.sum((0, 1, 2)) + 1, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -102,12 +106,14 @@ def test_the_same_columns_serve_again_and_without_a_gradient_by_the_images(
     columns = way(geometry, x.dtype)
     for _ in range(2):
         y, dw = np.empty(geometry.result), np.zeros_like(w)
-        columns.backward(x, w, g.__getitem__, dw, None)
-        for _ in columns.forward(x, w, y.__getitem__):
+        columns.backward(x, w, g.__getitem__, dw, None, None)
+        for _ in columns.forward(x, w, None, y.__getitem__):
             pass
         np.testing.assert_allclose(y, expected_y, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(dw, expected_dw, rtol=1e-12, atol=1e-12)
-        columns.backward(x, w, g.__getitem__, np.zeros_like(w), np.empty_like(x))  # leaves its own traces in the memory
+        columns.backward(
+            x, w, g.__getitem__, np.zeros_like(w), None, np.empty_like(x)
+        )  # leaves its own traces in the memory
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -117,7 +123,7 @@ def test_the_parts_cover_the_result_once_and_in_order(way: Way, num_samples: int
     x, w, _ = operands(geometry, "float32")
     y, covered = np.empty(geometry.result, "float32"), np.zeros(num_samples, np.int64)
     start = 0
-    for part, sums in way(geometry, x.dtype).forward(x, w, y.__getitem__):
+    for part, sums in way(geometry, x.dtype).forward(x, w, None, y.__getitem__):
         assert np.shares_memory(sums, y)
         np.testing.assert_array_equal(sums, y[part])
         assert part.start == start
@@ -142,7 +148,7 @@ def part_lengths(way: Way, geometry: Geometry) -> list[int]:
     """How many samples each part has."""
     x, w, _ = operands(geometry, "float32")
     y = np.empty(geometry.result, "float32")
-    return [len(sums) for _, sums in way(geometry, x.dtype).forward(x, w, y.__getitem__)]
+    return [len(sums) for _, sums in way(geometry, x.dtype).forward(x, w, None, y.__getitem__)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -157,9 +163,9 @@ def test_what_the_memory_held_before_is_not_seen(way: Way) -> None:
         del used, array
         columns = way(geometry, x.dtype)
         y, dw, dx = np.empty(geometry.result), np.zeros_like(w), np.empty_like(x)
-        for _ in columns.forward(x, w, y.__getitem__):
+        for _ in columns.forward(x, w, None, y.__getitem__):
             pass
-        columns.backward(x, w, g.__getitem__, dw, dx)
+        columns.backward(x, w, g.__getitem__, dw, None, dx)
         results.append((y, dw, dx))
     for clean, dirty in zip(*results, strict=True):
         np.testing.assert_array_equal(dirty, clean)
@@ -194,9 +200,9 @@ def test_what_is_cut_off_takes_no_part(way: Way) -> None:
     kept = np.s_[:, : cut.rows, : cut.columns]
     columns = way(cut, x.dtype)
     own_y, own_dw, own_dx = np.empty(cut.result), np.zeros_like(w), np.empty_like(x)
-    for _ in columns.forward(x, w, own_y.__getitem__):
+    for _ in columns.forward(x, w, None, own_y.__getitem__):
         pass
-    columns.backward(x, w, g[kept].__getitem__, own_dw, own_dx)
+    columns.backward(x, w, g[kept].__getitem__, own_dw, None, own_dx)
     np.testing.assert_allclose(own_y, y[kept], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(own_dw, dw, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(own_dx, dx, rtol=1e-12, atol=1e-12)

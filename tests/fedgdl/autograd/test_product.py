@@ -316,10 +316,14 @@ MISFITS: list[tuple[Shape, Shape]] = [
 def test_shapes_that_do_not_fit_are_told(x: Shape, weight: Shape) -> None:
     with pytest.raises(GraphError) as caught:
         linear(Tensor(np.ones(x)), Tensor(np.ones(weight)))
-    assert str(caught.value) == (
-        "linear: needs x (..., in) and weight (in, out), or for K clients (K, ..., in) and (K, in, out); "
-        f"got {x} and unnamed {weight}"
-    )
+    stacked = "for K clients x (K, ..., in), weight (K, in, out)"
+    needed = stacked if len(weight) > 2 else "x (..., in) and weight (in, out)"
+    assert str(caught.value) == f"linear: needs {needed}; got x {x} and unnamed {weight}"
+
+
+def test_images_are_to_be_flattened_first() -> None:
+    with pytest.raises(GraphError, match=r"got x \(4, 2, 3\) and unnamed \(6, 5\); flatten x first, to \(..., 6\)"):
+        linear(np.ones((4, 2, 3)), Tensor(np.ones((6, 5))))
 
 
 def test_other_inputs_are_told() -> None:

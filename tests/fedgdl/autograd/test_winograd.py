@@ -96,7 +96,7 @@ def test_less_than_a_decimal_digit_is_lost(
     g = rng.normal(size=y.shape).astype("float32")
     y.backward(g)
     ours = [y.data, dense_gradient(weight), dense_gradient(image)]
-    direct, exact = (direct_products(*(a.astype(t) for a in (x, w, g)), padding) for t in ("float32", "float64"))
+    direct, exact = (direct_products(x.astype(t), w.astype(t), g.astype(t), padding) for t in ("float32", "float64"))
     for own, plain, true in zip(ours, direct, exact, strict=True):
         assert own.dtype == plain.dtype == np.float32
         # Roots of the mean squares; a decimal digit is a factor of 10.

@@ -105,7 +105,7 @@ def test_a_parameter_is_made_of_exactly_what_was_asked_for() -> None:
     made = init.initial_parameter(init.constant(3), (2, 1), None, "float64")
     assert isinstance(made, Parameter)
     np.testing.assert_array_equal(made.data, [[3], [3]])
-    with pytest.raises(ParameterError, match=r"at least 1, got shape \(0, 2\)"):
+    with pytest.raises(ParameterError, match=r"a whole number from 1 on, got shape \(0, 2\)"):
         init.initial_parameter(init.zeros, (0, 2), None, "float32")
     for values in (np.zeros(2, "float32"), np.zeros((2, 1))):
         with pytest.raises(ParameterError, match=r"asked for shape \(2, 1\) of float32 and returned"):

@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(GraphError, match="linear: operands must be float32 or float64, got int64"):
         layer(np.zeros((4, 3), np.int64))
     for sizes in ((0, 2), (2, 0), (-1, 2)):
-        with pytest.raises(ParameterError, match="at least 1, got shape"):
+        with pytest.raises(ParameterError, match="a whole number from 1 on, got shape"):
             Linear(*sizes, rng=np.random.default_rng(1))
     with pytest.raises(ParameterError, match="pass rng="):
         Linear(3, 2)

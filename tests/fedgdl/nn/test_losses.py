@@ -93,5 +93,5 @@ def test_shapes_dtypes_and_classes_must_fit() -> None:
         BCEWithLogitsLoss()(leaf(3), np.zeros(3, "float32"))
     with pytest.raises(GraphError, match=r"softmax_cross_entropy: .* 0 to 2"):
         CrossEntropyLoss()(leaf(2, 3), np.array([0, 3]))
-    with pytest.raises(GraphError, match=r"softmax_cross_entropy: .*int64"):
+    with pytest.raises(GraphError, match=r"softmax_cross_entropy: .*integers"):
         CrossEntropyLoss()(leaf(2, 3), np.array([0.0, 1.0]))

@@ -181,7 +181,7 @@ def test_with_an_initialiser_the_bias_starts_at_zero() -> None:
 @pytest.mark.parametrize("layer", [RNN, LSTM, RNNCell, LSTMCell])
 def test_impossible_arguments_are_told(layer: type[RNN | LSTM | RNNCell | LSTMCell]) -> None:
     for sizes in ((0, 1), (1, 0)):
-        with pytest.raises(ParameterError, match="at least 1, got shape"):
+        with pytest.raises(ParameterError, match="a whole number from 1 on, got shape"):
             layer(*sizes, rng=RNG)
     with pytest.raises(ParameterError, match="pass rng="):
         layer(1, 1)

@@ -175,9 +175,14 @@ def _require_fit(images: Tensor, weight: Tensor, bias: Tensor | None, stride: in
     x, w = images.shape, weight.shape
     complaint = ""
     if len(w) not in (4, 5) or len(x) != len(w) or x[-1] != w[-2] or x[:-4] != w[:-4] or 0 in (*w, *x[-3:]):
-        complaint = f"needs x (N, H, W, C) and weight (kh, kw, C, O), stacked with K before both, got {x} and {w}"
+        complaint = f"needs x (N, H, W, C) and weight (kh, kw, C, O), for K clients each with K first, got {x} and {w}"
+        if len(x) == 4 == len(w) and x[1] == w[2]:
+            complaint += "; are the channels first? Then pass x.transpose(0, 2, 3, 1)"
+        elif len(x) == 3 and len(w) == 4 and w[2] == 1:
+            complaint += "; images without a channel axis are x[..., np.newaxis]"
     elif images.dtype != weight.dtype:
-        complaint = f"x of shape {x} is {images.dtype}, but the weight of shape {w} is {weight.dtype}"
+        complaint = f"x of shape {x} is {images.dtype}, but the weight of shape {w} is {weight.dtype}; "
+        complaint += f"pass x.astype(np.{weight.dtype})"
     elif stride < 1 or padding < 0:
         complaint = f"needs a stride from 1 and a padding from 0 on, got {stride} and {padding}"
     elif min(x[-3] + 2 * padding - w[-4], x[-2] + 2 * padding - w[-3]) < 0:

@@ -9,17 +9,19 @@ Example:
 """
 
 import itertools
+import math
 
 import numpy as np
 
 from fedgdl.autograd import workspace
+from fedgdl.autograd.operands import as_tensor
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
 
 __all__ = ["max_pool2d"]
 
 
-def max_pool2d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor:
+def max_pool2d(x: Tensor | Array, kernel_size: int, stride: int | None = None) -> Tensor:
     """(..., H, W, C) -> (..., Ho, Wo, C): the largest of each window of kernel_size x kernel_size pixels.
 
     Ho = (H - kernel_size) // stride + 1, and Wo alike; rows and columns that fill no window are left out.
@@ -34,16 +36,18 @@ def max_pool2d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor
         GraphError: there are fewer than three axes, a window is larger than the image, or a size is not positive.
     """
     step = kernel_size if stride is None else stride
-    if x.ndim < 3 or kernel_size < 1 or step < 1 or min(x.shape[-3:-1]) < kernel_size:
-        message = f"max_pool2d: no windows of side {kernel_size} at stride {stride} in x of shape {x.shape}"
+    whole = as_tensor("max_pool2d", x)
+    sides, channels = whole.shape[-3:-1], whole.shape[-1:]
+    if whole.ndim < 3 or kernel_size < 1 or step < 1 or min(sides) < kernel_size:
+        message = f"max_pool2d: no windows of side {kernel_size} at stride {stride} in x of shape {whole.shape}"
         raise GraphError(message)
-    images = x.data.reshape(-1, *x.shape[-3:])
-    rows, columns = ((side - kernel_size) // step + 1 for side in x.shape[-3:-1])
+    images = whole.data.reshape(math.prod(whole.shape[:-3]), *sides, *channels)
+    rows, columns = ((side - kernel_size) // step + 1 for side in sides)
     places = [
         np.s_[:, row : row + step * (rows - 1) + 1 : step, column : column + step * (columns - 1) + 1 : step]
         for row, column in itertools.product(range(kernel_size), repeat=2)
     ]
-    y = workspace.empty((len(images), rows, columns, x.shape[-1]), x.dtype)
+    y = workspace.empty((len(images), rows, columns, *channels), whole.dtype)
     np.copyto(y, images[places[0]])
     for place in places[1:]:
         np.maximum(y, images[place], out=y)
@@ -64,6 +68,6 @@ def max_pool2d(x: Tensor, kernel_size: int, stride: int | None = None) -> Tensor
                 dx[place] += gradient * first
             else:
                 np.multiply(gradient, first.view(np.int8), out=dx[place])
-        x.receive(dx.reshape(x.shape))
+        whole.receive(dx.reshape(whole.shape))
 
-    return record(y.reshape(*x.shape[:-3], *y.shape[1:]), (x,), vjp)
+    return record(y.reshape(*whole.shape[:-3], *y.shape[1:]), (whole,), vjp)

@@ -20,7 +20,7 @@ Example:
 """
 
 import math
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from fedgdl.autograd import Parameter, Tensor, embedding_linear, getitem, linear
 from fedgdl.autograd.activation import ActivationName
 from fedgdl.autograd.recurrent import rnn_and_last
 from fedgdl.autograd.tensor import Array
-from fedgdl.errors import ParameterError
+from fedgdl.errors import GraphError, ParameterError
 from fedgdl.nn import init
 from fedgdl.nn.embedding import Embedding
 from fedgdl.nn.module import Module
@@ -187,7 +187,7 @@ class LSTMCell(_Recurrent):
             GraphError: shapes or dtypes do not fit.
         """
         projected = self._project(x, None)
-        hidden, cell = state or (self._zeros(projected.data.shape), self._zeros(projected.data.shape))
+        hidden, cell = _pair(state) or (self._zeros(projected.data.shape), self._zeros(projected.data.shape))
         outputs, last = lstm(_step(projected), hidden, cell, self.weight_hh)
         return reshape(outputs, last.data.shape), last
 
@@ -302,9 +302,21 @@ class LSTM(_Recurrent):
         """
         projected = self._project(window, embedding)
         before = _without_time(projected.data.shape)
-        hidden, cell = state or (self._zeros(before), self._zeros(before))
+        hidden, cell = _pair(state) or (self._zeros(before), self._zeros(before))
         outputs, last = lstm(projected, hidden, cell, self.weight_hh)
         return outputs, (getitem(outputs, _LAST), last)
+
+
+def _pair(state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+    """Returns an LSTM's state, if one is given.
+
+    Raises:
+        GraphError: it is no pair.
+    """
+    if state is not None and (not isinstance(cast("object", state), tuple | list) or len(state) != 2):
+        message = f"an LSTM's state is a pair (hidden, cell), got {type(state).__name__}"
+        raise GraphError(message)
+    return state
 
 
 def _checked(nonlinearity: ActivationName) -> ActivationName:

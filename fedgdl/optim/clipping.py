@@ -13,7 +13,7 @@ Example:
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,14 +49,15 @@ def clip_grad_norm(
         The Euclidean norm before clipping; in a stack (A,), that of each client at work. 0 without gradients.
 
     Raises:
-        ConfigError: `max_norm` is not positive and finite, or the parameters are not all of one stack or of none.
+        ConfigError: `max_norm` is not positive and finite, something else than a parameter is given, or the parameters
+            are not all of one stack or of none.
         GraphError: a norm is infinite or no number, and `error_if_nonfinite` is set; no gradient is changed.
 
     Source:
         Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
     """
     max_norm = positive("clip_grad_norm", "max_norm", max_norm)
-    used = [parameter for parameter in parameters if parameter.grad is not None]
+    used = _with_gradients("clip_grad_norm", parameters)
     num_clients = _num_clients(used)
     tables = {p: sum_rows(p.grad, num_clients) for p in used if isinstance(p.grad, SparseGradient)}
     norms = _norms(used, tables, num_clients or 1)
@@ -85,10 +86,10 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
         max_value: a positive finite number.
 
     Raises:
-        ConfigError: `max_value` is not positive and finite.
+        ConfigError: `max_value` is not positive and finite, or something else than a parameter is given.
     """
     limit = positive("clip_grad_value", "max_value", max_value)
-    for parameter in parameters:
+    for parameter in _with_gradients("clip_grad_value", parameters):
         gradient = parameter.grad
         if isinstance(gradient, SparseGradient):
             tables = sum_rows(gradient, _num_clients([parameter]))
@@ -97,6 +98,22 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
             parameter.grad = join_rows(tables, gradient.shape, gradient.dtype)
         elif gradient is not None:
             _limit(_writable(parameter, gradient), limit)
+
+
+def _with_gradients(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Returns the parameters that have a gradient.
+
+    Raises:
+        ConfigError: something else than a parameter is given.
+    """
+    used = []
+    for value in cast("Iterable[object]", parameters):
+        if not isinstance(value, Parameter):
+            message = f"{owner}: expected parameters, got {type(value).__name__}; pass model.parameters()"
+            raise ConfigError(message)
+        if value.grad is not None:
+            used.append(value)
+    return used
 
 
 def _limit(array: _Array, limit: float) -> None:

@@ -339,9 +339,16 @@ MISFITS: dict[str, tuple[Shape, Shape]] = {
 def test_shapes_that_do_not_fit_are_told(x: Shape, weight: Shape) -> None:
     with pytest.raises(GraphError) as caught:
         conv2d(Tensor(np.ones(x)), Tensor(np.ones(weight)))
-    assert str(caught.value) == (
-        f"conv2d: needs x (N, H, W, C) and weight (kh, kw, C, O), stacked with K before both, got {x} and {weight}"
-    )
+    needed = "x (N, H, W, C) and weight (kh, kw, C, O), for K clients each with K first"
+    assert str(caught.value).startswith(f"conv2d: needs {needed}, got {x} and {weight}")
+
+
+def test_the_two_usual_mistakes_are_told_apart() -> None:
+    weight = Tensor(np.ones((3, 3, 2, 4)))
+    with pytest.raises(GraphError, match=r"channels first\? Then pass x\.transpose\(0, 2, 3, 1\)$"):
+        conv2d(np.ones((5, 2, 8, 8)), weight)
+    with pytest.raises(GraphError, match=r"images without a channel axis are x\[\.\.\., np\.newaxis\]$"):
+        conv2d(np.ones((5, 8, 8)), Tensor(np.ones((3, 3, 1, 4))))
 
 
 def test_other_inputs_are_told() -> None:

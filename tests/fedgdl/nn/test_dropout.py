@@ -79,7 +79,7 @@ def test_a_stack_takes_a_stream_for_each_client() -> None:
     for wrong, given in ((rng, "one for all"), (streams[:2], "2"), ([*streams, rng], "4")):
         with pytest.raises(GraphError, match=f"3 clients draws from 3 generators, got {given}"):
             stack.train(wrong)
-    with pytest.raises(GraphError, match="one client draws from one numpy.random.Generator, got list"):
+    with pytest.raises(GraphError, match=r"one client draws from one numpy\.random\.Generator, got list"):
         Dropout().train(streams)
     stack.flatten()
     stack.activate(2).train(streams)  # as many as the whole stack has; those of the first two are used

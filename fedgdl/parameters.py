@@ -136,7 +136,7 @@ def _checked_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         sides = tuple(operator.index(side) for side in shape)
     except TypeError:
         sides = (-1,)
-    if not name or any(side < 0 for side in sides):
+    if not name or name == "__metadata__" or any(side < 0 for side in sides):  # the name safetensors keeps for itself
         message = f"parameter {name!r} has the impossible shape {shape}"
         raise ParameterError(message)
     return sides

@@ -69,13 +69,8 @@ def _write_relu(x: Array, y: Array) -> None:
 
 
 def _relu_slope_times(g: Array, y: Array) -> Array:
-    slope: Array
-    if y.size < _LARGE:
-        slope = np.sign(y) * g  # 0 or 1, as y is never negative
-        return slope
     positive = np.greater(y, _ZERO[y.dtype.char], out=empty(y.shape, _BOOL))
-    slope = empty_like(y)
-    np.multiply(g, positive, out=slope)
+    slope: Array = np.multiply(g, positive, out=empty_like(y))
     return slope
 
 

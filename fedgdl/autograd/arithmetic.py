@@ -8,6 +8,7 @@ Example:
 """
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from fedgdl.autograd.tensor import Array, Operand, Tensor, record
 from fedgdl.errors import GraphError
 
 __all__ = ["add", "div", "exp", "log", "mul", "neg", "pow", "sub"]
+
+_SMALL_POWERS: Final = frozenset(map(float, range(2, 9)))
 
 
 def add(x: Operand, y: Operand) -> Tensor:
@@ -123,10 +126,13 @@ def _power_of_number(x: Tensor, n: float) -> Tensor:
 
 
 def _power(x: Array, n: float) -> Array:
-    """Returns a new array, x to the power of n; squares and cubes without the system's slow `pow`."""
-    if n == 2.0:
-        return x * x
-    return x * x * x if n == 3.0 else x**n
+    """Returns a new array, x to the power of n; small whole powers without the system's slow `pow`."""
+    if n not in _SMALL_POWERS:
+        return x**n
+    half = x * x
+    if n > 3.0:
+        half = _power(half, n // 2)
+    return half * x if n % 2 else half
 
 
 def exp(x: Tensor | Array) -> Tensor:

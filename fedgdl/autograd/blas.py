@@ -46,7 +46,7 @@ def axpy(alpha: float, x: _Array, y: _Array) -> None:
         x: (n,) or, of K clients, (K, n), contiguous along n; of the dtype of y.
         y: as x.
     """
-    if x.shape[-1] < _BLAS_LENGTH:
+    if x.shape[-1] < _BLAS_LENGTH or not (y.flags.writeable and y.flags.aligned):  # which BLAS does not ask
         y += np.multiply(x, float(alpha), out=workspace.empty(x.shape, x.dtype))
         return
     routine = _routine("axpy", y.dtype.char)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd import workspace
+from fedgdl.autograd.operands import require_tensors
 from fedgdl.autograd.product import linear
 from fedgdl.autograd.scatter import add_rows, sum_bags
 from fedgdl.autograd.tensor import Array, Tensor, record
@@ -171,6 +172,7 @@ def _sum_stacked_bags(table: Array, ids: npt.NDArray[np.int64], bounds: npt.NDAr
 
 def _check_rows(operation: str, table: Tensor, ids: npt.NDArray[np.int64]) -> None:
     """Raises GraphError unless the ids name rows of the table, or of each client's table."""
+    require_tensors(operation, table=table)
     shape = table.data.shape
     complaint = ""
     if len(shape) not in {2, 3}:
@@ -189,6 +191,7 @@ def _checked_sizes(
     table: Tensor, ids: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64], mode: str
 ) -> npt.NDArray[np.int64]:
     """Returns how many ids each bag holds, (b,), once all about the bags is checked."""
+    require_tensors("embedding_bag", table=table)
     shape = table.data.shape
     complaint = ""
     if len(shape) not in {2, 3}:
@@ -201,7 +204,9 @@ def _checked_sizes(
             f"and {bounds.dtype} of shape {bounds.shape}"
         )
     elif not bounds.size or bounds.item(0) != 0 or bounds.item(-1) != ids.size:
-        complaint = f"offsets must run from 0 to the number of ids, {ids.size}"
+        complaint = (
+            f"offsets must run from 0 to the number of ids, {ids.size}: one for each bag, and the end of the last"
+        )
     elif len(shape) == 3 and (shape[0] == 0 or (bounds.size - 1) % shape[0]):
         complaint = f"{bounds.size - 1} bags are not as many for each of {shape[0]} clients"
     if complaint:

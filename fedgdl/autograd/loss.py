@@ -32,6 +32,8 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _INT64: Final = np.dtype(np.int64)
 _UINT64: Final = np.dtype(np.uint64)
+_KEPT: Final = 4096
+"""Up to this number of rows, the places where they begin are kept from step to step: 2 MB at most."""
 # Constants are arrays without axes: in a ufunc they cost half of what Python's numbers cost.
 _ZERO: Final = {char: np.zeros((), char) for char in "fd"}
 _MINUS: Final = {char: np.full((), -1, char) for char in "fd"}
@@ -138,7 +140,7 @@ def sigmoid_cross_entropy(
         raise GraphError(message)
     x, zero = logits.data, _ZERO[t.dtype.char]
     count = _count("sigmoid_cross_entropy", t.shape, reduction, per_client=per_client)
-    tail = np.logaddexp(zero, np.copysign(x, _MINUS[t.dtype.char]))
+    tail = np.log1p(np.exp(np.copysign(x, _MINUS[t.dtype.char])))
     top = np.maximum(x, zero)
     losses = top - x * t
     losses += tail
@@ -179,12 +181,18 @@ def _fitting(operation: str, prediction: object, target: object) -> Array:
     return goal.data
 
 
-@functools.lru_cache(maxsize=64)
 def _starts(num_rows: int, num_classes: int) -> npt.NDArray[np.int64]:
     """(num_rows,): where each row of a contiguous (num_rows, num_classes) begins."""
+    return _kept_starts(num_rows, num_classes) if num_rows <= _KEPT else _new_starts(num_rows, num_classes)
+
+
+def _new_starts(num_rows: int, num_classes: int) -> npt.NDArray[np.int64]:
     starts = np.arange(0, num_rows * num_classes, num_classes)
     starts.setflags(write=False)
     return starts
+
+
+_kept_starts: Final = functools.lru_cache(maxsize=64)(_new_starts)
 
 
 def _as_classes(logits: object, class_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -30,6 +30,7 @@ __all__ = [
     "normalized_axis",
     "pair",
     "require_one_dtype",
+    "require_tensors",
     "unbroadcast",
 ]
 
@@ -71,6 +72,14 @@ def as_tensor(operation: str, value: object, other: object = None) -> Tensor:
         "np.asarray(x, np.float32) makes an array of it"
     )
     raise GraphError(message)
+
+
+def require_tensors(operation: str, **operands: object) -> None:
+    """Raises GraphError for an operand, named as the operation names it, that is no tensor."""
+    for role, operand in operands.items():
+        if not isinstance(operand, Tensor):
+            message = f"{operation}: the {role} must be a tensor, got {type(operand).__name__}"
+            raise GraphError(message)
 
 
 def float_of(operation: str, number: float | np.integer[Any] | np.floating[Any]) -> float:

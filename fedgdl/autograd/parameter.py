@@ -77,7 +77,7 @@ class Parameter(Tensor):
     """A tensor that an optimiser changes.
 
     Args:
-        data: float32 or float64 array, adopted without copying where it is contiguous.
+        data: float32 or float64 array, adopted without copying where it is contiguous, aligned and can be written to.
         requires_grad: false for a frozen parameter, which stays in the vector but gets no gradient.
 
     Attributes:
@@ -92,7 +92,8 @@ class Parameter(Tensor):
     __slots__ = ("_buffer", "gradients", "name", "parameters")
 
     def __init__(self, data: npt.ArrayLike, *, requires_grad: bool = True) -> None:
-        super().__init__(np.asarray(data, order="C"), requires_grad=requires_grad)
+        array = np.asarray(data, order="C")
+        super().__init__(array if array.flags.behaved else array.copy(), requires_grad=requires_grad)
         self.name = ""
         self.parameters: Parameters | None = None
         self.gradients: GradientVector | None = None

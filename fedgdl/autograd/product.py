@@ -14,7 +14,7 @@ import numpy as np
 from fedgdl.autograd import workspace
 from fedgdl.autograd.activation import ActivationName, find_activation
 from fedgdl.autograd.blas import column_sums, multiply_into
-from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, unbroadcast
+from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, require_tensors, unbroadcast
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
 
@@ -74,7 +74,11 @@ def linear(
     y = _product(a, w)
     if bias is not None:
         b = bias.data
-        if b.shape != (w.shape[1:] if w.ndim == 2 else (len(w), w.shape[2])) or b.dtype != w.dtype:
+        if (
+            type(b) is not np.ndarray
+            or b.shape != (w.shape[1:] if w.ndim == 2 else (len(w), w.shape[2]))
+            or b.dtype != w.dtype
+        ):
             _require_bias(weight, bias)
         y += b if b.ndim == 1 else b[:, np.newaxis]
     function = None
@@ -107,9 +111,16 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
         GraphError: they do not fit the weight.
     """
     a, w = x.data if isinstance(x, Tensor) else x, weight.data
-    if type(a) is np.ndarray and a.ndim == w.ndim == 2 and a.shape[1] == w.shape[0] and a.dtype is w.dtype:
+    if (
+        type(a) is type(w) is np.ndarray
+        and a.ndim == w.ndim == 2
+        and a.shape[1] == w.shape[0]
+        and a.dtype is w.dtype
+        and a.flags.c_contiguous
+    ):
         return a
-    a, w = as_tensor("linear", x).data, as_tensor("linear", weight).data
+    require_tensors("linear", weight=weight)
+    a = as_tensor("linear", x).data
     stacked = w.ndim - 2
     known = (stacked == 0 and a.ndim > 0) or (stacked == 1 and a.ndim > 1 and len(a) == len(w))
     if not known or a.shape[-1] != w.shape[-2]:
@@ -126,11 +137,13 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
             f"pass x.astype(np.{w.dtype})"
         )
         raise GraphError(message)
-    return a.reshape(*w.shape[:-2], math.prod(a.shape[stacked:-1]), a.shape[-1])
+    # In one order for all: BLAS reads some strides itself, and NumPy multiplies by a loop of its own for others.
+    return np.ascontiguousarray(a).reshape(*w.shape[:-2], math.prod(a.shape[stacked:-1]), a.shape[-1])
 
 
 def _require_bias(weight: Tensor, bias: Tensor) -> None:
     """Raises GraphError unless the bias of `linear` fits its weight."""
+    require_tensors("linear", bias=bias)
     w = weight.data
     if bias.shape == w.shape[:-2] + w.shape[-1:] and bias.dtype == w.dtype:
         return

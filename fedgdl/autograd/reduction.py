@@ -7,18 +7,15 @@ Example:
 """
 
 import math
-from typing import Final
 
 import numpy as np
 
 from fedgdl.autograd.operands import as_tensor, normalized_axes, normalized_axis
 from fedgdl.autograd.tensor import Array, Tensor, record
+from fedgdl.autograd.workspace import empty
 from fedgdl.errors import GraphError
 
 __all__ = ["max", "mean", "sum"]
-
-_LARGE: Final = 1 << 14
-"""From this number of elements on, a view that repeats an array is cheaper than a copy."""
 
 
 def sum(  # noqa: A001 (the name NumPy users look for)
@@ -81,8 +78,6 @@ def _spread(g: Array, axes: tuple[int, ...], shape: tuple[int, ...]) -> Array:
     """Returns a gradient repeated along the axes of this shape that were left out."""
     if g.ndim:
         g = g.reshape([1 if axis in axes else side for axis, side in enumerate(shape)])
-    if math.prod(shape) >= _LARGE:
-        return np.broadcast_to(g, shape)
-    whole = np.empty(shape, g.dtype)
+    whole = empty(shape, g.dtype)  # no view: sums of views run in another order
     whole[...] = g
     return whole

@@ -120,6 +120,8 @@ def getitem(x: Tensor | Array, index: Index) -> Tensor:
         GraphError: there is no such part.
     """
     x = as_tensor("getitem", x)
+    if isinstance(index, list):
+        index = np.asarray(index)
     try:
         y = x.data[index]
     except (IndexError, TypeError, ValueError) as error:

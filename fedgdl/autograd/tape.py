@@ -28,11 +28,13 @@ import itertools
 import operator
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd import workspace
+from fedgdl.autograd.blas import multiply_into
 from fedgdl.autograd.scatter import add_rows
 from fedgdl.autograd.sparse import SparseGradient
 from fedgdl.errors import GraphError
@@ -178,7 +180,12 @@ class Node:
             a: (..., n, k) of the data's dtype.
             b: (..., k, m) of the data's dtype; (..., n, m) is the data's shape.
         """
-        self.receive(a @ b)
+        if a.ndim > 3:
+            self.receive(a @ b)
+            return
+        product = workspace.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        multiply_into(a, b, product)
+        self.receive(product)
 
     def _check(self, gradient: Array) -> None:
         if gradient.shape != self.data.shape or gradient.dtype != self.data.dtype:
@@ -197,7 +204,16 @@ class Node:
                 raise GraphError(message)
             gradient = 1.0
         if isinstance(gradient, np.ndarray):
+            if gradient.shape != self.data.shape or gradient.dtype != self.data.dtype:
+                message = (
+                    f"backward: the gradient has shape {gradient.shape} and {gradient.dtype}, "
+                    f"but the tensor {self.shape} and {self.dtype}"
+                )
+                raise GraphError(message)
             return gradient
+        if not isinstance(cast("object", gradient), int | float | np.integer | np.floating):
+            message = f"backward: a gradient is a number or an array, got {type(gradient).__name__}"
+            raise GraphError(message)
         seed = np.array(float(gradient), self.data.dtype)
         return seed if self.data.ndim == 0 else np.full(self.data.shape, seed)
 

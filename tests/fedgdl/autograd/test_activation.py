@@ -175,3 +175,12 @@ def test_wrong_axes_are_told(function: Callable[..., Tensor]) -> None:
             function(Tensor(np.ones(shape)), axis)
     with pytest.raises(GraphError, match=f"{function.__name__}: an axis is an integer, not tuple"):
         function(Tensor(np.ones((2, 3))), (0, 1))
+
+
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_no_gradient_goes_through_a_rectifier_that_is_off(size: int) -> None:
+    x = Tensor(np.full(size, np.nan), requires_grad=True)
+    y = relu(x)
+    y.backward(np.ones(size))
+    assert np.isnan(y.data).all()
+    np.testing.assert_array_equal(x.grad, 0)  # by one rule for few and for many

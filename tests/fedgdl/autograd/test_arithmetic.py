@@ -191,3 +191,12 @@ def test_bases_without_a_real_power_are_refused() -> None:
     with pytest.raises(GraphError, match=r"every base must be above 0; the least is 0\.0"):
         pow_(0.0, x)
     assert np.isnan(pow_(Tensor([np.nan]), 0.5).item())
+
+
+@pytest.mark.parametrize("power", range(2, 12))
+def test_whole_powers_are_products(power: int) -> None:
+    x = Tensor(np.array([-3.0, -1, 0, 2, 5]), requires_grad=True)
+    y = x**power
+    y.backward(1.0)
+    np.testing.assert_array_equal(y.data, [base**power for base in (-3, -1, 0, 2, 5)])  # whole numbers: exact
+    np.testing.assert_allclose(x.grad, [power * base ** (power - 1) for base in (-3, -1, 0, 2, 5)], rtol=1e-15)

@@ -235,3 +235,14 @@ loaded.append("scipy" in sys.modules)
 print(json.dumps(loaded))
 """)
     assert found == [False, True]
+
+
+def test_what_may_not_be_written_to_is_not() -> None:
+    x, y = np.ones(5_000, "float32"), np.zeros(5_000, "float32")
+    y.setflags(write=False)
+    with pytest.raises(ValueError, match="read-only"):
+        axpy(1.0, x, y)
+    assert not y.any()
+    askew = np.frombuffer(bytearray(20_001), "float32", offset=1)
+    axpy(2.0, x, askew)
+    np.testing.assert_array_equal(askew, 2)

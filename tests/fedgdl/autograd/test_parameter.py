@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tensors import dense_gradient, leaf, parameter
 
 from fedgdl.autograd import GradientVector, Parameter, SparseGradient, embedding_bag
+from fedgdl.autograd.blas import axpy
 from fedgdl.errors import GraphError, ParameterError
 from fedgdl.parameters import Layout, Parameters
 
@@ -308,3 +310,18 @@ def test_copies_are_free_of_the_vector() -> None:
 def test_repr_tells_name_and_shape() -> None:
     assert repr(bound("table", (4, 2))[0]) == "Parameter(table: (4, 2) float32)"
     assert repr(Parameter([1.0])) == "Parameter(unnamed: (1,) float64)"
+
+
+def test_data_that_cannot_be_written_to_or_lie_askew_are_copied(tmp_path: Path) -> None:
+    values = np.arange(5_000, dtype="float32")
+    np.save(tmp_path / "values.npy", values)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    frozen = values.copy()
+    frozen.setflags(write=False)
+    askew = np.frombuffer(bytearray(1) + values.tobytes(), "float32", offset=1)
+    for data in (mapped, frozen, askew):
+        one = Parameter(data)
+        one.backward(1.0)
+        axpy(-0.5, one.grad, one.data)
+        np.testing.assert_array_equal(one.data, values - np.float32(0.5))
+        np.testing.assert_array_equal(data, values)

@@ -18,8 +18,7 @@ import numpy as np
 from fedgdl.autograd import Parameter, Tensor, conv2d, max_pool2d
 from fedgdl.autograd.activation import ActivationName
 from fedgdl.autograd.tensor import Array
-from fedgdl.errors import ParameterError
-from fedgdl.nn import init
+from fedgdl.nn import checks, init
 from fedgdl.nn.module import Module
 from fedgdl.parameters import DType
 
@@ -46,8 +45,8 @@ class Conv2d(Module):
         bias: (O,), or none.
 
     Raises:
-        ParameterError: a size or the stride is not positive, the padding is negative, or values are to be drawn without
-            an rng.
+        ParameterError: a size or the stride is no positive whole number, the padding is none from 0 on, `bias` is no
+            truth value, or values are to be drawn without an rng.
     """
 
     def __init__(  # noqa: PLR0913 (PyTorch's, and how to initialise)
@@ -63,20 +62,15 @@ class Conv2d(Module):
         initial: init.Initialiser | None = None,
         dtype: DType = "float32",
     ) -> None:
-        if stride < 1 or padding < 0:
-            message = (
-                f"a convolution needs a stride of at least 1 and a padding of at least 0, got {stride} and {padding}"
-            )
-            raise ParameterError(message)
-        window = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        shape = (*window, in_channels, out_channels)
+        self.stride = checks.whole("Conv2d", "stride", stride, at_least=1)
+        self.padding = checks.whole("Conv2d", "padding", padding, at_least=0)
+        has_bias = checks.flag("Conv2d", "bias", bias)
+        shape = (*checks.sides("Conv2d", "kernel_size", kernel_size), in_channels, out_channels)
         self.weight = init.initial_parameter(initial or init.fan_in_uniform, shape, rng, dtype)
         self.bias: Parameter | None = None
-        if bias:
+        if has_bias:
             spread = init.zeros if initial else init.uniform(1 / math.sqrt(math.prod(shape[:-1])))
             self.bias = init.initial_parameter(spread, (out_channels,), rng, dtype)
-        self.stride = stride
-        self.padding = padding
 
     def forward(self, x: Tensor | Array, activation: ActivationName | None = None, pool: int = 1) -> Tensor:
         """Returns the feature maps, (N, H', W', O).
@@ -104,15 +98,12 @@ class MaxPool2d(Module):
         stride: how far the window moves, in both directions; by its own side when left out.
 
     Raises:
-        ParameterError: a size is not positive.
+        ParameterError: a size is no positive whole number.
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None) -> None:
-        if kernel_size < 1 or (stride is not None and stride < 1):
-            message = f"windows need a side and a stride of at least 1, got {kernel_size} and {stride}"
-            raise ParameterError(message)
-        self.kernel_size = kernel_size
-        self.stride = stride
+        self.kernel_size = checks.whole("MaxPool2d", "kernel_size", kernel_size, at_least=1)
+        self.stride = None if stride is None else checks.whole("MaxPool2d", "stride", stride, at_least=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the greatest values, (N, H', W', C) with H' = (H - kernel_size) // stride + 1, W' likewise.

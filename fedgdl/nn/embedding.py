@@ -25,6 +25,9 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class Embedding(Module):
     """The vector of each word.
 
+    The table's gradient is sparse where the module is called: a step changes the rows that were read. It is dense
+    where a recurrent layer reads the table by `embedding=`, which is meant for small tables.
+
     Args:
         num_embeddings: V, how many words there are.
         embedding_dim: D, how long a word's vector is.
@@ -33,7 +36,7 @@ class Embedding(Module):
         dtype: `"float32"` or `"float64"`.
 
     Attributes:
-        weight: the table, (V, D). Its gradient is sparse.
+        weight: the table, (V, D).
 
     Raises:
         ParameterError: a size is not positive, or values are to be drawn without an rng.

@@ -15,7 +15,7 @@ import numpy as np
 from fedgdl.autograd import Parameter, Tensor, linear
 from fedgdl.autograd.activation import ActivationName
 from fedgdl.autograd.tensor import Array
-from fedgdl.nn import init
+from fedgdl.nn import checks, init
 from fedgdl.nn.module import Module
 from fedgdl.parameters import DType
 
@@ -39,7 +39,7 @@ class Linear(Module):
         bias: (out_features,), or none.
 
     Raises:
-        ParameterError: a size is not positive, or values are to be drawn without an rng.
+        ParameterError: a size is not positive, `bias` is no truth value, or values are to be drawn without an rng.
     """
 
     def __init__(
@@ -52,10 +52,11 @@ class Linear(Module):
         initial: init.Initialiser | None = None,
         dtype: DType = "float32",
     ) -> None:
+        has_bias = checks.flag("Linear", "bias", bias)
         shape = (in_features, out_features)
         self.weight = init.initial_parameter(initial or init.fan_in_uniform, shape, rng, dtype)
         self.bias: Parameter | None = None
-        if bias:
+        if has_bias:
             spread = init.zeros if initial else init.uniform(1 / math.sqrt(in_features))
             self.bias = init.initial_parameter(spread, (out_features,), rng, dtype)
 

@@ -1,7 +1,8 @@
 """What is minimised: losses, as modules with a choice of mean, sum or none.
 
 In a stack (`loss.stack(K)`) each client has a loss of its own, shape (K,), reduced over its own elements alone;
-`losses.backward(1.0)` starts each client's gradient as `backward()` does for a client alone.
+`losses.backward(1.0)` starts each client's gradient as `backward()` does for a client alone. The model may have been
+narrowed by `activate` meanwhile: fewer clients than the loss was stacked for are right, more are refused.
 
 Example:
     >>> MSELoss(reduction="sum")(Tensor([0.5, 0.5]), Tensor([1.0, 0.0]))
@@ -23,13 +24,30 @@ __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss"]
 
 
 class _Loss(Module):
-    """What the losses share: the reduction."""
+    """What the losses share: the reduction, and the check of a stack's height."""
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         if reduction not in ("mean", "sum", "none"):
             message = f'reduction is "mean", "sum" or "none", not {reduction!r}'
             raise GraphError(message)
         self.reduction: Reduction = reduction
+
+    def _is_per_client(self, outputs: Tensor) -> bool:
+        """Tells whether each client is to have a loss of its own.
+
+        Raises:
+            GraphError: there are more of them than this loss was stacked for.
+        """
+        if self.num_clients is None:
+            return False
+        shape = getattr(outputs, "shape", ())  # what is no array is refused by the operation
+        if shape and shape[0] > self.num_clients:
+            message = (
+                f"{type(self).__name__}: stacked for {self.num_clients} clients, it expects outputs (K, ...) "
+                f"of {self.num_clients} or fewer, got shape {shape}; one model takes the loss before `stack`"
+            )
+            raise GraphError(message)
+        return True
 
 
 class MSELoss(_Loss):
@@ -50,9 +68,10 @@ class MSELoss(_Loss):
             target: of exactly the prediction's shape and dtype.
 
         Raises:
-            GraphError: shapes or dtypes differ, or a mean over no elements is asked for.
+            GraphError: shapes or dtypes differ, there are more clients than the loss was stacked for, or a mean over no
+                elements is asked for.
         """
-        return squared_error(prediction, target, self.reduction, per_client=self.num_clients is not None)
+        return squared_error(prediction, target, self.reduction, per_client=self._is_per_client(prediction))
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -73,9 +92,10 @@ class BCEWithLogitsLoss(_Loss):
             targets: the probabilities of a yes, 0 to 1, of exactly the logits' shape and dtype.
 
         Raises:
-            GraphError: shapes or dtypes differ, or a mean over no elements is asked for.
+            GraphError: shapes or dtypes differ, there are more clients than the loss was stacked for, or a mean over no
+                elements is asked for.
         """
-        return sigmoid_cross_entropy(logits, targets, self.reduction, per_client=self.num_clients is not None)
+        return sigmoid_cross_entropy(logits, targets, self.reduction, per_client=self._is_per_client(logits))
 
 
 class CrossEntropyLoss(_Loss):
@@ -96,6 +116,7 @@ class CrossEntropyLoss(_Loss):
             class_ids: (...) int64, 0 to C - 1.
 
         Raises:
-            GraphError: shapes, dtypes or ids do not fit, or a mean over no examples is asked for.
+            GraphError: shapes, dtypes or ids do not fit, there are more clients than the loss was stacked for, or a
+                mean over no examples is asked for.
         """
-        return softmax_cross_entropy(logits, class_ids, self.reduction, per_client=self.num_clients is not None)
+        return softmax_cross_entropy(logits, class_ids, self.reduction, per_client=self._is_per_client(logits))

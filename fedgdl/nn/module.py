@@ -5,7 +5,7 @@ lists, tuples and dictionaries, are found by themselves, in the order in which t
 their path: `self.words = EmbeddingBag(...)` has the parameter `words.weight`.
 
 `stack(K)` gives the same model for K clients at once: each parameter has a leading axis of K, inputs and
-outputs too, and each client gets the bits that it would get alone.
+outputs too, and each client gets the bits that it would get alone, in a flattened model of its own.
 
 Not here: initial values (`init`), and randomness (layers draw what they need from the stream that `train` hands over).
 
@@ -27,7 +27,7 @@ Example:
 import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -43,6 +43,9 @@ __all__ = ["Module", "Streams"]
 
 Streams: TypeAlias = np.random.Generator | Sequence[np.random.Generator]
 """A stream to draw from, or one for each client of a stack."""
+
+_NOT_COPIED: Final = frozenset({"_flat", "_active", "_all_clients", "rng"})
+"""The attributes that copies of a module are made without."""
 
 _Inputs = ParamSpec("_Inputs")
 _Output_co = TypeVar("_Output_co", covariant=True)
@@ -70,6 +73,7 @@ class Module:
     rng: Streams | None = None
     _flat: Parameters | None = None
     _active: Parameters | None = None  # what the parameters look into: `_flat`, or its leading clients
+    _all_clients: Parameters | None = None  # once narrowed, on every module inside: the outermost one's `_flat`
 
     def forward(self, *inputs: Any, **options: Any) -> Any:  # noqa: ANN401 (each module declares its own)
         """Returns the module's output or outputs; each module defines it, with arguments of its own."""
@@ -166,7 +170,9 @@ class Module:
     def stack(self, num_clients: int) -> Self:
         """Returns a copy for K clients at once, each of which has this model's values.
 
-        Parameters have shape (K, *shape); so have inputs and outputs, (K, n, ...), and a loss gives (K,).
+        Parameters have shape (K, *shape); so have inputs and outputs, (K, n, ...), and a loss gives (K,). Each client
+        gets the bits that a model of its own gets if that is flattened. (A model that is not takes its steps
+        parameter by parameter instead of all at once, and may round differently.)
         The copy has no gradients and no streams. It is flattened at once, to a vector (K, P), by which optimisers
         and clipping know a stack: flatten copies of a stack, too, before they are trained.
 
@@ -212,6 +218,7 @@ class Module:
             parameter.look_into(active)
         for module in self.modules():
             module.num_clients = num_clients
+            module._all_clients = self._flat  # noqa: SLF001 (another of this class)
         self._active = active
         return self
 
@@ -237,7 +244,9 @@ class Module:
         save_parameters(parameters, Path(path))
 
     def load(self, path: Path | str) -> None:
-        """Sets the parameters to those of a file that `save` wrote; in a stack, each client's.
+        """Sets the parameters to those of a file that `save` wrote; in a stack, those of each of its K clients.
+
+        Clients that `activate` has left out get them, too.
 
         Args:
             path: the safetensors file.
@@ -249,7 +258,8 @@ class Module:
         named = dict(self.named_parameters())
         loaded = load_parameters(Path(path), self._layout(named))
         for name, parameter in named.items():
-            np.copyto(parameter.data, loaded[name])
+            whole = None if parameter.parameters is None else self._all_clients
+            np.copyto(parameter.data if whole is None else whole[parameter.name], loaded[name])
 
     def summary(self, *inputs: Tensor | Array | tuple[int, ...]) -> "Summary":
         """Returns a table of the layers: output shapes, numbers of parameters and memory; print it, or read its rows.
@@ -265,7 +275,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles the module without its vector and streams; a copy makes or gets its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("_flat", "_active", "rng")}
+        return {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
 
     def __repr__(self) -> str:
         """Returns the class and its parameters' names and shapes."""

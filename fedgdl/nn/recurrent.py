@@ -29,7 +29,7 @@ from fedgdl.autograd.activation import ActivationName
 from fedgdl.autograd.recurrent import rnn_and_last
 from fedgdl.autograd.tensor import Array
 from fedgdl.errors import GraphError, ParameterError
-from fedgdl.nn import init
+from fedgdl.nn import checks, init
 from fedgdl.nn.embedding import Embedding
 from fedgdl.nn.module import Module
 from fedgdl.parameters import DType
@@ -53,13 +53,14 @@ class _Recurrent(Module):
         *,
         bias: bool,
     ) -> None:
+        has_bias = checks.flag(type(self).__name__, "bias", bias)
         input_size, hidden_size = sizes
         width = gates * hidden_size
         spread = init.uniform(1 / math.sqrt(max(hidden_size, 1)))  # a size below 1 is refused with the shape
         self.weight_ih = init.initial_parameter(initial or spread, (input_size, width), rng, dtype)
         self.weight_hh = init.initial_parameter(initial or spread, (hidden_size, width), rng, dtype)
         self.bias: Parameter | None = None
-        if bias:
+        if has_bias:
             self.bias = init.initial_parameter(init.zeros if initial else spread, (width,), rng, dtype)
         self.hidden_size = hidden_size
 
@@ -104,7 +105,8 @@ class RNNCell(_Recurrent):
         bias: (H,), or none.
 
     Raises:
-        ParameterError: a size is not positive, there is no such nonlinearity, or values are to be drawn without an rng.
+        ParameterError: a size is not positive, there is no such nonlinearity, `bias` is no truth value, or values are
+            to be drawn without an rng.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class LSTMCell(_Recurrent):
         bias: (4 H,), or none.
 
     Raises:
-        ParameterError: a size is not positive, or values are to be drawn without an rng.
+        ParameterError: a size is not positive, `bias` is no truth value, or values are to be drawn without an rng.
 
     Source:
         Gers, Schmidhuber, Cummins, "Learning to Forget: Continual Prediction with LSTM", Neural Computation 12, 2000.
@@ -211,7 +213,8 @@ class RNN(_Recurrent):
         bias: (H,), or none.
 
     Raises:
-        ParameterError: a size is not positive, there is no such nonlinearity, or values are to be drawn without an rng.
+        ParameterError: a size is not positive, there is no such nonlinearity, `bias` is no truth value, or values are
+            to be drawn without an rng.
     """
 
     def __init__(
@@ -236,6 +239,8 @@ class RNN(_Recurrent):
         embedding: Embedding | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Returns the states after each step, (T, B, H), and after the last, (B, H).
+
+        After a window without steps the state is the first one.
 
         Args:
             window: (T, B, I), in a stack (K, T, B, I); or, with `embedding`, int64 ids (T, B).
@@ -268,7 +273,7 @@ class LSTM(_Recurrent):
         bias: (4 H,), or none.
 
     Raises:
-        ParameterError: a size is not positive, or values are to be drawn without an rng.
+        ParameterError: a size is not positive, `bias` is no truth value, or values are to be drawn without an rng.
     """
 
     def __init__(
@@ -292,6 +297,8 @@ class LSTM(_Recurrent):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Returns the outputs h of each step, (T, B, H), and the state (h, c) after the last, each (B, H).
 
+        After a window without steps the state is the first one.
+
         Args:
             window: (T, B, I), in a stack (K, T, B, I); or, with `embedding`, int64 ids (T, B).
             state: the first (h, c), each (B, H); zeros when left out.
@@ -304,7 +311,8 @@ class LSTM(_Recurrent):
         before = _without_time(projected.data.shape)
         hidden, cell = _pair(state) or (self._zeros(before), self._zeros(before))
         outputs, last = lstm(projected, hidden, cell, self.weight_hh)
-        return outputs, (getitem(outputs, _LAST), last)
+        after = getitem(outputs, _LAST) if outputs.data.shape[-3] else reshape(hidden, hidden.shape)
+        return outputs, (after, last)
 
 
 def _pair(state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:

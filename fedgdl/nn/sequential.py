@@ -105,6 +105,7 @@ class Sequential(Module):
             return self._layers[operator.index(index)]
         part = Sequential(*self._layers[index], fuse=self._fuse)
         part.training, part.num_clients = self.training, self.num_clients
+        part._all_clients = self._all_clients
         return part
 
     def _plan(self) -> list[Callable[..., Any]]:

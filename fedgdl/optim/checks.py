@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters, with messages that name the owner, the argument and the value.
+"""Checks of parameters and hyper-parameters, with messages that name the owner, the argument and the value.
 
 Not here: the checks of an experiment's configuration (`fedgdl.config`), which say the same of its keys.
 
@@ -9,12 +9,14 @@ Example:
 """
 
 import math
+from collections.abc import Iterable
 from numbers import Real
-from typing import NoReturn
+from typing import NoReturn, cast
 
+from fedgdl.autograd import Parameter
 from fedgdl.errors import ConfigError
 
-__all__ = ["fraction", "fractions", "not_negative", "positive", "whole"]
+__all__ = ["distinct_parameters", "fraction", "fractions", "not_negative", "positive", "whole"]
 
 
 def positive(owner: str, name: str, value: float) -> float:
@@ -78,6 +80,24 @@ def whole(owner: str, name: str, value: int, at_least: int) -> int:
     if not at_least <= number < math.inf or number != math.floor(number):
         _refuse(owner, name, f"a whole number from {at_least} on", value)
     return int(number)
+
+
+def distinct_parameters(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Returns the parameters as a list.
+
+    Raises:
+        ConfigError: one is given twice, or something else than a parameter is.
+    """
+    checked: dict[Parameter, None] = {}
+    for value in cast("Iterable[object]", parameters):
+        if not isinstance(value, Parameter):
+            message = f"{owner}: expected parameters, got {type(value).__name__}; pass model.parameters()"
+            raise ConfigError(message)
+        if value in checked:
+            message = f"{owner}: {value} is given twice; pass each parameter once"
+            raise ConfigError(message)
+        checked[value] = None
+    return list(checked)
 
 
 def _number(value: object) -> float:

@@ -13,14 +13,14 @@ Example:
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd import Parameter, SparseGradient
 from fedgdl.errors import ConfigError, GraphError
-from fedgdl.optim.checks import positive
+from fedgdl.optim.checks import distinct_parameters, positive
 from fedgdl.optim.rows import Rows, join_rows, sum_rows
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
@@ -37,27 +37,28 @@ def clip_grad_norm(
     """Scales all gradients by one factor so that their norm together is `max_norm` at most; returns what it was.
 
     In a stack each client has its own norm and its own factor. Rows of a sparse gradient that name the same row of a
-    table count as their sum. Gradients that need no clipping keep their bits.
+    table count as their sum, and are that sum afterwards, clipped or not: a client's bits do not depend on whether
+    others are clipped. Dense gradients that need no clipping keep their bits.
 
     Args:
         parameters: those with gradients are counted.
         max_norm: a positive finite number.
         error_if_nonfinite: whether a norm that is infinite or no number is an error. Otherwise it is returned, and the
-            gradients it is the norm of stay as they are.
+            gradients it is the norm of are not scaled.
 
     Returns:
         The Euclidean norm before clipping; in a stack (A,), that of each client at work. 0 without gradients.
 
     Raises:
-        ConfigError: `max_norm` is not positive and finite, something else than a parameter is given, or the parameters
-            are not all of one stack or of none.
+        ConfigError: `max_norm` is not positive and finite, something else than a parameter or one of them twice is
+            given, or the parameters are not all of one stack or of none.
         GraphError: a norm is infinite or no number, and `error_if_nonfinite` is set; no gradient is changed.
 
     Source:
         Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
     """
     max_norm = positive("clip_grad_norm", "max_norm", max_norm)
-    used = _with_gradients("clip_grad_norm", parameters)
+    used = [p for p in distinct_parameters("clip_grad_norm", parameters) if p.grad is not None]
     num_clients = _num_clients(used)
     tables = {p: sum_rows(p.grad, num_clients) for p in used if isinstance(p.grad, SparseGradient)}
     norms = _norms(used, tables, num_clients or 1)
@@ -70,9 +71,11 @@ def clip_grad_norm(
         )
         raise GraphError(message)
     factors = [max_norm / norm if max_norm < norm < math.inf else 1.0 for norm in norms]
-    if factors.count(1.0) < len(factors):
-        for parameter in used:
-            _scale(parameter, tables.get(parameter), factors, stacked=num_clients is not None)
+    for parameter in used:
+        if parameter in tables:
+            _scale_rows(parameter, tables[parameter], factors)
+        elif factors.count(1.0) < len(factors):
+            _scale(parameter, factors, stacked=num_clients is not None)
     return norms[0] if num_clients is None else np.array(norms)
 
 
@@ -86,10 +89,11 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
         max_value: a positive finite number.
 
     Raises:
-        ConfigError: `max_value` is not positive and finite, or something else than a parameter is given.
+        ConfigError: `max_value` is not positive and finite, or something else than a parameter or one of them twice is
+            given.
     """
     limit = positive("clip_grad_value", "max_value", max_value)
-    for parameter in _with_gradients("clip_grad_value", parameters):
+    for parameter in distinct_parameters("clip_grad_value", parameters):
         gradient = parameter.grad
         if isinstance(gradient, SparseGradient):
             tables = sum_rows(gradient, _num_clients([parameter]))
@@ -98,22 +102,6 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
             parameter.grad = join_rows(tables, gradient.shape, gradient.dtype)
         elif gradient is not None:
             _limit(_writable(parameter, gradient), limit)
-
-
-def _with_gradients(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
-    """Returns the parameters that have a gradient.
-
-    Raises:
-        ConfigError: something else than a parameter is given.
-    """
-    used = []
-    for value in cast("Iterable[object]", parameters):
-        if not isinstance(value, Parameter):
-            message = f"{owner}: expected parameters, got {type(value).__name__}; pass model.parameters()"
-            raise ConfigError(message)
-        if value.grad is not None:
-            used.append(value)
-    return used
 
 
 def _limit(array: _Array, limit: float) -> None:
@@ -172,14 +160,17 @@ def _careful_norm(arrays: list[_Array]) -> float:
     return largest * math.sqrt(sum(float(np.dot(array, array)) for array in scaled))
 
 
-def _scale(parameter: Parameter, touched: list[Rows] | None, factors: list[float], *, stacked: bool) -> None:
-    """Multiplies a parameter's gradient by the factor, or by each client's."""
+def _scale_rows(parameter: Parameter, touched: list[Rows], factors: list[float]) -> None:
+    """Makes the summed rows of a table, multiplied by the factor, or by each client's, its gradient."""
+    for (_, rows), factor in zip(touched, factors, strict=True):
+        np.multiply(rows, factor, rows)
+    parameter.grad = join_rows(touched, parameter.shape, parameter.dtype)
+
+
+def _scale(parameter: Parameter, factors: list[float], *, stacked: bool) -> None:
+    """Multiplies a parameter's dense gradient by the factor, or by each client's."""
     gradient = parameter.grad
-    if touched is not None:
-        for (_, rows), factor in zip(touched, factors, strict=True):
-            np.multiply(rows, factor, rows)
-        parameter.grad = join_rows(touched, parameter.shape, parameter.dtype)
-    elif isinstance(gradient, np.ndarray):
+    if isinstance(gradient, np.ndarray):
         writable = _writable(parameter, gradient)
         if stacked:
             writable *= np.array(factors, gradient.dtype).reshape(-1, *(1,) * (gradient.ndim - 1))

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from fedgdl.autograd import Parameter, SparseGradient
 from fedgdl.errors import ConfigError, ParameterError
-from fedgdl.optim.checks import not_negative, positive
+from fedgdl.optim.checks import distinct_parameters, not_negative, positive
 from fedgdl.optim.rows import sum_rows
 from fedgdl.optim.runs import Array, Home, blocks, collect_runs, homes_of
 
@@ -62,7 +62,7 @@ class Optimizer:
     def __init__(self, parameters: Iterable[Parameter], lr: float, state: Mapping[str, float] | None = None) -> None:
         self._owner = type(self).__name__
         self._lr = positive(self._owner, "lr", lr)
-        self.parameters = _checked_parameters(self._owner, parameters)
+        self.parameters = _some_parameters(self._owner, parameters)
         self._fills = dict(state or {})
         self._planned = False
         self._homes: list[Home] = []
@@ -255,22 +255,14 @@ class Optimizer:
                 yield f"{name}.{key}", array
 
 
-def _checked_parameters(owner: str, parameters: Iterable[object]) -> list[Parameter]:
+def _some_parameters(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
     """Returns the parameters as a list.
 
     Raises:
         ConfigError: there are none, one is given twice, or something else than a parameter is.
     """
-    checked: dict[Parameter, None] = {}
-    for value in parameters:
-        if not isinstance(value, Parameter):
-            message = f"{owner}: expected parameters, got {type(value).__name__}; pass model.parameters()"
-            raise ConfigError(message)
-        if value in checked:
-            message = f"{owner}: {value} is given twice; each parameter takes one step at a time"
-            raise ConfigError(message)
-        checked[value] = None
+    checked = distinct_parameters(owner, parameters)
     if not checked:
         message = f"{owner}: there are no parameters to change; was a generator of them used up before?"
         raise ConfigError(message)
-    return list(checked)
+    return checked

@@ -64,6 +64,16 @@ def test_what_does_not_fit_is_told() -> None:
         Linear(3, 2)
 
 
+def test_a_bias_is_true_or_false() -> None:
+    rng = np.random.default_rng(1)
+    with pytest.raises(ParameterError, match=r"Linear: bias must be True or False, got Generator.*by name: rng=\.\.\."):
+        Linear(2, 3, rng)  # type: ignore[arg-type]
+    for bias in (None, 0, "no"):
+        with pytest.raises(ParameterError, match=f"Linear: bias must be True or False, got {bias!r}$"):
+            Linear(2, 3, bias, rng=rng)  # type: ignore[arg-type]
+    assert Linear(2, 3, np.False_, rng=rng).bias is None
+
+
 def test_a_flattened_layer_learns_in_its_vector() -> None:
     layer = Linear(2, 1, initial=init.zeros)
     vector = layer.flatten().vector

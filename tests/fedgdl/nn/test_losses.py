@@ -86,6 +86,27 @@ def test_there_is_a_sum_but_no_mean_of_nothing() -> None:
         assert loss("sum")(nothing, target).item() == 0
 
 
+@REDUCTIONS
+@pytest.mark.parametrize("loss", LOSSES)
+def test_more_clients_than_the_loss_was_stacked_for_are_refused(
+    loss: type[MSELoss | BCEWithLogitsLoss | CrossEntropyLoss], reduction: Reductions
+) -> None:
+    stacked = loss(reduction).stack(3)
+    for num_clients in range(1, 6):
+        outputs = leaf(num_clients, 4, 2)
+        target = np.zeros((num_clients, 4), np.int64) if loss is CrossEntropyLoss else np.zeros((num_clients, 4, 2))
+        if num_clients <= 3:  # a model that `activate` has narrowed has fewer
+            assert stacked(outputs, target).shape[0] == num_clients
+            continue
+        with pytest.raises(
+            GraphError,
+            match=rf"{loss.__name__}: stacked for 3 clients, .* of 3 or fewer, got shape \({num_clients}, 4, 2\)",
+        ):
+            stacked(outputs, target)
+    with pytest.raises(GraphError, match=r"got shape \(5, 2\); one model takes the loss before `stack`"):
+        loss(reduction).stack(2)(leaf(5, 2), np.zeros(5, np.int64) if loss is CrossEntropyLoss else np.zeros((5, 2)))
+
+
 def test_shapes_dtypes_and_classes_must_fit() -> None:
     with pytest.raises(GraphError, match=r"squared_error: .*\(3,\).*\(3, 1\)"):
         MSELoss()(leaf(3), np.zeros((3, 1)))

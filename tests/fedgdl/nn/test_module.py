@@ -283,6 +283,28 @@ def test_a_stack_is_loaded_but_not_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stack.flatten().vector, [model.flatten().vector] * 3)
 
 
+def test_a_narrowed_stack_is_loaded_as_a_whole(tmp_path: Path) -> None:
+    model = network()
+    model.save(tmp_path / "one")
+    model[0].save(tmp_path / "first")
+    model[:1].save(tmp_path / "slice")
+    expected = model.flatten().vector
+    stack = network(2).stack(3)
+    flat = stack.flatten()
+    stack.activate(2).load(tmp_path / "one")
+    np.testing.assert_array_equal(flat.vector, [expected] * 3)
+    assert {parameter.shape[0] for parameter in stack.parameters()} == {2}  # narrowed still
+    for part, file in ((stack[0], "first"), (stack[:1], "slice")):
+        flat.vector[:] = 0
+        part.load(tmp_path / file)
+        np.testing.assert_array_equal(flat.vector[:, :16], [expected[:16]] * 3)
+        np.testing.assert_array_equal(flat.vector[:, 16:], np.zeros((3, 10)))
+    other = copy.deepcopy(stack)  # a model of its own, of the two clients
+    other.load(tmp_path / "one")
+    np.testing.assert_array_equal(other.flatten().vector, [expected] * 2)
+    np.testing.assert_array_equal(flat.vector[:, 16:], np.zeros((3, 10)))
+
+
 def test_what_has_no_parameters_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="it has no parameters"):
         Tanh().save(tmp_path / "nothing")

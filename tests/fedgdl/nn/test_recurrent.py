@@ -207,3 +207,39 @@ def test_states_and_ids_must_fit() -> None:
         RNN(3, 4, rng=RNG)(np.full((5, 2), 6), embedding=words)
     with pytest.raises(GraphError, match="operands must be float32 or float64, got int64"):
         RNN(3, 4, rng=RNG)(np.zeros((5, 2, 3), np.int64))
+
+
+@pytest.mark.parametrize("layer", [RNN, LSTM, RNNCell, LSTMCell])
+def test_a_bias_is_true_or_false(layer: Any) -> None:
+    with pytest.raises(
+        ParameterError, match=rf"{layer.__name__}: bias must be True or False, got Generator.*rng=\.\.\."
+    ):
+        layer(2, 3, bias=RNG)
+    with pytest.raises(ParameterError, match=f"{layer.__name__}: bias must be True or False, got None"):
+        layer(2, 3, bias=None, rng=RNG)
+
+
+def parts(state: Any) -> list[Tensor]:
+    """The tensors of a state."""
+    return [state] if isinstance(state, Tensor) else list(state)
+
+
+@pytest.mark.parametrize("num_clients", [None, 2])
+@pytest.mark.parametrize("layer", [RNN, LSTM])
+def test_a_window_without_steps_leaves_the_state_as_it_was(layer: type[RNN | LSTM], num_clients: int | None) -> None:
+    """Its values, and each part's own gradient on the way back; also where ids are read through a table."""
+    single = layer(3, 4, rng=RNG, dtype="float64")
+    reader: Any = single if num_clients is None else single.stack(num_clients)
+    stacked = () if num_clients is None else (num_clients,)
+    start = [leaf(*stacked, 2, 4, seed=seed) for seed in (1, 2)][: 1 if layer is RNN else 2]
+    outputs, state = reader(np.zeros((*stacked, 0, 2, 3)), start[0] if layer is RNN else tuple(start))
+    assert outputs.shape == (*stacked, 0, 2, 4)
+    for number, (before, after) in enumerate(zip(start, parts(state), strict=True), start=1):
+        np.testing.assert_array_equal(after.data, before.data)
+        (after * number).sum().backward()
+        np.testing.assert_array_equal(dense_gradient(before), np.full(before.shape, float(number)))
+    words = Embedding(5, 3, rng=RNG, dtype="float64")
+    outputs, state = single(np.zeros((0, 2), np.int64), embedding=words)
+    assert outputs.shape == (0, 2, 4)
+    for after in parts(state):
+        np.testing.assert_array_equal(after.data, np.zeros((2, 4)))

@@ -1,6 +1,7 @@
 """Clipping: norms of dense and sparse gradients, of single clients in a stack, and of extreme numbers."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -44,11 +45,47 @@ def test_rows_that_came_twice_count_as_their_sum() -> None:
 def test_gradients_within_the_norm_keep_their_bits() -> None:
     flat = Flat()
     send_gradients(flat, [np.random.default_rng(0)])
-    before, objects = gradients(flat), [parameter.grad for parameter in flat.parameters]
+    before, objects = gradients(flat), {name: parameter.grad for name, parameter in flat.by_name.items()}
     norm = clip_grad_norm(flat.parameters, 1e6)
     assert isinstance(norm, float)
     np.testing.assert_array_equal(gradients(flat), before)
-    assert all(parameter.grad is kept for parameter, kept in zip(flat.parameters, objects, strict=True))
+    assert all(parameter.grad is objects[name] for name, parameter in flat.by_name.items() if name != "words")
+
+
+@given(seed=st.integers(0, 2**32), limit=st.sampled_from([1.0, 20.0, 1e6]), num_ids=st.integers(0, 40))
+def test_a_step_after_clipping_has_the_same_bits_whether_others_are_clipped_or_not(
+    seed: int, limit: float, num_ids: int
+) -> None:
+    """One client's gradients are small, one's large; rows repeat, and each column of them is rounded on its way."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, 4, size=(2, num_ids))
+    rows = rng.normal(size=(2, num_ids, 3)).astype("float32") * np.array([1, 100], "float32").reshape(2, 1, 1)
+    shapes = {"words": (4, 3)}
+    start = rng.normal(size=12).astype("float32")
+    stack = Flat(2, shapes=shapes)
+    stack.vector[:] = start
+    stack.by_name["words"].receive_rows(np.concatenate([ids[0], ids[1] + 4]), rows.reshape(-1, 3))
+    clip_grad_norm(stack.parameters, limit)
+    SGD(stack.parameters, 0.1).step()
+    for client in range(2):
+        alone = Flat(shapes=shapes)
+        alone.vector[:] = start
+        alone.by_name["words"].receive_rows(ids[client], rows[client])
+        clip_grad_norm(alone.parameters, limit)
+        SGD(alone.parameters, 0.1).step()
+        np.testing.assert_array_equal(stack.vector[client], alone.vector)
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm, clip_grad_value])
+def test_a_parameter_given_twice_is_refused(clip: Callable[[list[Parameter], float], object]) -> None:
+    weight = Parameter(np.zeros(2))
+    weight.receive(np.array([3.0, 4.0]))
+    name = getattr(clip, "__name__", "")
+    with pytest.raises(ConfigError, match=rf"{name}: Parameter\(unnamed: \(2,\) float64\) is given twice"):
+        clip([weight, weight], 1.0)
+    np.testing.assert_array_equal(weight.grad, [3, 4])
+    with pytest.raises(ConfigError, match=f"{name}: expected parameters, got ndarray; pass model.parameters"):
+        clip([weight, np.zeros(2)], 1.0)  # type: ignore[list-item]
 
 
 def test_arrays_given_as_a_gradient_are_not_written_to() -> None:

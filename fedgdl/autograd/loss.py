@@ -106,9 +106,9 @@ def softmax_cross_entropy(
     losses -= chosen
 
     def vjp(g: Array) -> None:
-        scale = _spread(g, 1, count, ids.ndim)
+        scale = _spread(g, 1, count, g.ndim)
         if not isinstance(scale, float):
-            scale = np.broadcast_to(scale, ids.shape).reshape(-1)
+            scale = scale.reshape(-1).repeat(picked.size // max(scale.size, 1))  # one for each row of logits
         slope = exps  # of this closure alone, which runs once
         slope *= (scale / sums)[:, np.newaxis]
         slope.put(picked, slope.take(picked) - scale)

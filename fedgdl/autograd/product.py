@@ -113,10 +113,11 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
     a, w = x.data if isinstance(x, Tensor) else x, weight.data
     if (
         type(a) is type(w) is np.ndarray
-        and a.ndim == w.ndim == 2
-        and a.shape[1] == w.shape[0]
+        and 1 < a.ndim == w.ndim < 4
+        and a.shape[-1] == w.shape[-2]
         and a.dtype is w.dtype
         and a.flags.c_contiguous
+        and (a.ndim == 2 or len(a) == len(w))
     ):
         return a
     require_tensors("linear", weight=weight)

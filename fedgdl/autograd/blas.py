@@ -26,14 +26,15 @@ import numpy.typing as npt
 
 from fedgdl.autograd import workspace
 
-__all__ = ["accumulate_product", "axpy", "column_sums", "multiply_into", "row_sums"]
+__all__ = ["SMALL_PRODUCT", "accumulate_product", "axpy", "column_sums", "multiply_into", "row_sums"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 
 _THIN: Final = 12
 """Products of which one side is as short as this are bound by memory, and packing makes them twice as long."""
-_UNPACKED: Final = 1_000_000
-"""Up to this number of multiplications, OpenBLAS's AVX-512 kernels multiply without packing the operands first."""
+SMALL_PRODUCT: Final = 1_000_000
+"""Up to so many multiplications OpenBLAS's AVX-512 kernels multiply without copying the operands into an order of their
+own first, which is 1.2 times as fast for the products of a convolution and twice as fast for thin ones."""
 _BLAS_LENGTH: Final = 4096
 """From this length on, BLAS's axpy is faster than two passes of NumPy, its call and SciPy's import included."""
 
@@ -97,12 +98,12 @@ def _cut(rows: int, inner: int, columns: int) -> tuple[int, int]:
     """Returns along which side (0, 1 or 2) a product is cut, and into how many equal pieces; 1 leaves it whole."""
     sides = (rows, inner, columns)
     work = rows * inner * columns
-    if not 1 < min(sides) <= _THIN or work <= _UNPACKED:
+    if not 1 < min(sides) <= _THIN or work <= SMALL_PRODUCT:
         return 0, 1
     longest = sides.index(max(sides))
     if longest == 2 and inner == min(sides):
         return 0, 1  # many short rows to write: whole is faster
-    least = -(-work // _UNPACKED)
+    least = -(-work // SMALL_PRODUCT)
     pieces = next((count for count in range(least, 4 * least) if sides[longest] % count == 0), 1)
     return longest, pieces
 

@@ -52,14 +52,7 @@ class TapColumns:
     def forward(
         self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
     ) -> Iterator[tuple[slice, Array]]:
-        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
-
-        Args:
-            x: the images.
-            w: the kernels.
-            bias: added to the convolution, if any.
-            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
-        """
+        """As `Columns.forward`."""
         self._padded.fill(0)
         weight = w.reshape(self._taps, -1)
         if bias is not None:
@@ -78,16 +71,7 @@ class TapColumns:
         dbias: Array | None,
         dx: Array | None,
     ) -> None:
-        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
-
-        Args:
-            x: the images.
-            w: the kernels.
-            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
-            dw: the gradient by the kernels.
-            dbias: that by the bias, if wanted.
-            dx: where the gradient by the images goes, if wanted.
-        """
+        """As `Columns.backward`."""
         self._padded.fill(0)
         weight = w.reshape(self._taps, -1)
         sums = np.zeros((self._taps + (dbias is not None), weight.shape[1]), w.dtype)
@@ -158,14 +142,7 @@ class RowColumns:
     def forward(
         self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
     ) -> Iterator[tuple[slice, Array]]:
-        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
-
-        Args:
-            x: the images.
-            w: the kernels.
-            bias: added to the convolution, if any.
-            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
-        """
+        """As `Columns.forward`."""
         self._padded.fill(0)
         kernels = list(w.reshape(len(w), self._run, -1))
         windows, slices = self._windows(), self._slices()
@@ -191,16 +168,7 @@ class RowColumns:
         dbias: Array | None,
         dx: Array | None,
     ) -> None:
-        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
-
-        Args:
-            x: the images.
-            w: the kernels.
-            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
-            dw: the gradient by the kernels.
-            dbias: that by the bias, if wanted.
-            dx: where the gradient by the images goes, if wanted.
-        """
+        """As `Columns.backward`."""
         self._padded.fill(0)
         kernels = list(w.reshape(len(w), self._run, -1))
         sums = list(dw.reshape(len(w), self._run, -1))

@@ -23,7 +23,7 @@ import numpy as np
 from fedgdl.autograd import workspace
 from fedgdl.autograd.activation import Activation, ActivationName, find_activation
 from fedgdl.autograd.columns import RowColumns, TapColumns
-from fedgdl.autograd.geometry import Geometry
+from fedgdl.autograd.geometry import Columns, Geometry
 from fedgdl.autograd.maxima import WindowMaxima
 from fedgdl.autograd.operands import as_tensor, require_tensors
 from fedgdl.autograd.tensor import Array, Tensor, record
@@ -107,7 +107,7 @@ def conv2d(
     return record(result, (images, weight) if bias is None else (images, weight, bias), vjp)
 
 
-def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> TapColumns | RowColumns | WinogradColumns:
+def columns_of(geometry: Geometry, dtype: np.dtype[Any]) -> Columns:
     """Returns the fastest way to take the products of these sizes, whatever the number of samples and of clients."""
     height, width = geometry.kernel_height, geometry.kernel_width
     if width * geometry.channels < _FEW:

@@ -1,4 +1,4 @@
-"""The sizes of a convolution.
+"""The sizes of a convolution, and what each way to take its products does.
 
 Not here: how its products are taken (`columns`, `winograd`).
 
@@ -7,18 +7,15 @@ Example:
     (10, 28, 28, 32)
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Protocol
 
 import numpy as np
 
 from fedgdl.autograd.tape import Array
 
-__all__ = ["SMALL_PRODUCT", "Geometry"]
-
-SMALL_PRODUCT: Final = 1_000_000
-"""Up to so many multiplications OpenBLAS takes a matrix product without copying its operands into an order of its own,
-which is 1.2 times as fast for the products of a convolution."""
+__all__ = ["Columns", "Geometry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +119,44 @@ class Geometry:
         """(..., H + padding or more, W + padding or more, C) -> (..., H, W, C): the image within the zeros."""
         top, left = self.padding
         return padded[..., top : top + self.height, left : left + self.width, :]
+
+
+class Columns(Protocol):
+    """A way to take the products of a convolution, some samples at a time, in memory of its own.
+
+    It serves one operation at a time.
+    """
+
+    def forward(
+        self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
+    ) -> Iterator[tuple[slice, Array]]:
+        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
+
+        Args:
+            x: the images.
+            w: the kernels.
+            bias: added to the convolution, if any.
+            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
+        """
+        ...
+
+    def backward(
+        self,
+        x: Array,
+        w: Array,
+        gradient: Callable[[slice], Array],
+        dw: Array,
+        dbias: Array | None,
+        dx: Array | None,
+    ) -> None:
+        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
+
+        Args:
+            x: the images.
+            w: the kernels.
+            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
+            dw: the gradient by the kernels.
+            dbias: that by the bias, if wanted.
+            dx: where the gradient by the images goes, if wanted; contiguous.
+        """
+        ...

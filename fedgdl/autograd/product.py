@@ -13,7 +13,7 @@ import numpy as np
 
 from fedgdl.autograd import workspace
 from fedgdl.autograd.activation import ActivationName, find_activation
-from fedgdl.autograd.blas import column_sums, multiply_into
+from fedgdl.autograd.blas import SMALL_PRODUCT, column_sums, multiply_into
 from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, require_tensors, unbroadcast
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
@@ -25,8 +25,6 @@ _LARGE: Final = 1 << 14
 _FEW_ROWS: Final = (13, 64)
 """From and up to this number of rows, BLAS is faster on w @ g.T than on g @ w.T where w is large: by 1.8 for 16 rows
 and 3136 x 512 weights, by 1.1 for 50. Fewer rows are cut to pieces (`blas.multiply_into`)."""
-_SMALL_WORK: Final = 1_000_000
-"""Up to this number of multiplications, no product is cut to pieces."""
 
 
 def matmul(x: Tensor | Array, y: Tensor | Array) -> Tensor:
@@ -158,7 +156,7 @@ def _require_bias(weight: Tensor, bias: Tensor) -> None:
 def _product(a: Array, b: Array) -> Array:
     """(..., n, k), (..., k, m) -> (..., n, m): a @ b, in reused memory if it is large."""
     size = len(a) * b.shape[-1]
-    if a.ndim == 2 and size < _LARGE and size * len(b) <= _SMALL_WORK:
+    if a.ndim == 2 and size < _LARGE and size * len(b) <= SMALL_PRODUCT:
         small: Array = np.dot(a, b)  # the bits of matmul, sooner
         return small
     product = workspace.empty((*a.shape[:-1], b.shape[-1]), a.dtype)

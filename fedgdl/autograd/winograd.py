@@ -37,8 +37,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from fedgdl.autograd import workspace
-from fedgdl.autograd.blas import accumulate_product, column_sums
-from fedgdl.autograd.geometry import SMALL_PRODUCT, Geometry
+from fedgdl.autograd.blas import SMALL_PRODUCT, accumulate_product, column_sums
+from fedgdl.autograd.geometry import Geometry
 from fedgdl.autograd.tape import Array
 
 __all__ = ["Transforms", "WinogradColumns", "rows_at_once", "transforms_of"]
@@ -137,14 +137,7 @@ class WinogradColumns:
     def forward(
         self, x: Array, w: Array, bias: Array | None, room: Callable[[slice], Array]
     ) -> Iterator[tuple[slice, Array]]:
-        """(N, H, W, C), (kh, kw, C, O), (O,): writes the convolution of parts of the samples, and yields each.
-
-        Args:
-            x: the images.
-            w: the kernels.
-            bias: added to the convolution, if any.
-            room: returns where that of some samples goes, (n, Ho, Wo, O), contiguous.
-        """
+        """As `Columns.forward`."""
         kernels = self._images.transformed(w)
         row_of_bias = self._geometry.row_of(bias)
         for part in self._parts():
@@ -162,16 +155,7 @@ class WinogradColumns:
         dbias: Array | None,
         dx: Array | None,
     ) -> None:
-        """(N, H, W, C), (kh, kw, C, O): adds to dw (of w's shape) and dbias (O,), writes dx (of x's shape).
-
-        Args:
-            x: the images.
-            w: the kernels.
-            gradient: returns the gradient by the convolution of some samples, (n, Ho, Wo, O).
-            dw: the gradient by the kernels.
-            dbias: that by the bias, if wanted.
-            dx: where the gradient by the images goes, if wanted; contiguous.
-        """
+        """As `Columns.backward`."""
         images, filters = self._images, w.shape[-1]
         sums = np.zeros((images.points, w[0].size // filters, filters), w.dtype)
         gradients, turned = None, sums

@@ -72,11 +72,7 @@ def linear(
     y = _product(a, w)
     if bias is not None:
         b = bias.data
-        if (
-            type(b) is not np.ndarray
-            or b.shape != (w.shape[1:] if w.ndim == 2 else (len(w), w.shape[2]))
-            or b.dtype != w.dtype
-        ):
+        if type(b) is not np.ndarray or b.shape != w.shape[:-2] + w.shape[-1:] or b.dtype != w.dtype:
             _require_bias(weight, bias)
         y += b if b.ndim == 1 else b[:, np.newaxis]
     function = None

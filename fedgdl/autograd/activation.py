@@ -69,8 +69,12 @@ def _write_relu(x: Array, y: Array) -> None:
 
 
 def _relu_slope_times(g: Array, y: Array) -> Array:
+    slope: Array
+    if y.size < _LARGE:
+        slope = np.multiply(g, np.greater(y, _ZERO[y.dtype.char]))
+        return slope
     positive = np.greater(y, _ZERO[y.dtype.char], out=empty(y.shape, _BOOL))
-    slope: Array = np.multiply(g, positive, out=empty_like(y))
+    slope = np.multiply(g, positive, out=empty_like(y))
     return slope
 
 

@@ -125,6 +125,15 @@ class Parameter(Tensor):
         self._buffer = None
         self.grad = None
 
+    def step_taken(self, position: int) -> None:
+        """Notes that an optimiser has used the gradient up and changed the data.
+
+        Args:
+            position: the step's place on the tape; graphs recorded before it are not run backward any more.
+        """
+        self.grad = None
+        self._position = position
+
     def receive(self, gradient: Array) -> None:
         """Takes in a dense gradient of the data's shape and dtype, copying or adding it in place.
 

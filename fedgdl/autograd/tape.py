@@ -11,7 +11,8 @@ Rules an operation keeps:
       a forward pass that is dropped is freed at once.
     - Gradients that are passed on are owned by no one: they are never written to. Only leaves
       (tensors that are not the result of an operation) own the array their gradients add up in.
-    - Data of parameters may change only when no graph that read them is left.
+    - Data of parameters may change only when no graph that read them is left. An optimiser's step gives
+      each parameter a place on the tape, so that a graph that was recorded before it is refused.
 
 Not here: the operations, and what a tensor offers in formulas (`tensor`).
 
@@ -225,11 +226,24 @@ class Node:
             if node._vjp is _freed:
                 _freed(node.data)
             for tensor in node._inputs:
-                if tensor._vjp is not None and tensor not in seen:
+                if tensor._vjp is None:
+                    if tensor._position > node._position:
+                        _refuse_stale(tensor)
+                elif tensor not in seen:
                     seen.add(tensor)
                     nodes.append(tensor)
         nodes.sort(key=_position)
         return nodes
+
+
+def _refuse_stale(leaf: Node) -> NoReturn:
+    """Raises GraphError about a leaf that was changed after the graph had read it."""
+    name = getattr(leaf, "name", "") or "a parameter"
+    message = (
+        f"backward: {name} of shape {leaf.shape} was changed by a step after this graph had read it; "
+        "compute the loss again, or run backward before the step"
+    )
+    raise GraphError(message)
 
 
 def _freed(_: Array) -> NoReturn:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd import Parameter, SparseGradient
+from fedgdl.autograd.tape import next_position
 from fedgdl.errors import ConfigError, ParameterError
 from fedgdl.optim.checks import distinct_parameters, not_negative, positive
 from fedgdl.optim.rows import sum_rows
@@ -89,7 +90,7 @@ class Optimizer:
 
         A parameter without a gradient stays as it is, and so does its state. Afterwards no parameter has a gradient, so
         a loop of `backward` and `step` needs no `zero_grad`. The arrays of dense gradients are worked in: what they
-        hold afterwards is of no use.
+        hold afterwards is of no use. Graphs that read a parameter before it was changed are not run backward any more.
 
         Raises:
             ParameterError: a gradient does not fit, or a parameter's data were moved out of its model's vector.
@@ -105,8 +106,10 @@ class Optimizer:
                 self._change(count, data, gradient, scratch, state)
         for parameter, data, home, index in self._tables:
             self._change_table(parameter, data, home, index)
+        position = next_position()
         for parameter in self.parameters:
-            parameter.grad = None
+            if parameter.grad is not None:
+                parameter.step_taken(position)
 
     def zero_grad(self) -> None:
         """Drops gradients that no step has used, after a batch that failed, say."""

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from optimizers import OPTIMIZERS, Array, Flat, send_gradients
+from tensors import parameter as parameter_of
 
 from fedgdl import optim
 from fedgdl.autograd import Parameter
-from fedgdl.errors import ConfigError, ParameterError
+from fedgdl.errors import ConfigError, GraphError, ParameterError
 from fedgdl.optim.optimizer import Optimizer
 
 rules = pytest.mark.parametrize("rule", OPTIMIZERS)
@@ -348,3 +349,20 @@ def test_impossible_hyper_parameters_are_named_with_their_value(
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(ConfigError, match="SGD: nesterov=True needs momentum above 0"):
         optim.SGD([Parameter([1.0])], lr=0.1, nesterov=True)
+
+
+def test_a_graph_that_is_older_than_a_step_is_refused() -> None:
+    weight, other = parameter_of(3), parameter_of(3, seed=1)
+    optimizer = optim.SGD([weight, other], lr=0.5)
+    stale, unaffected = (weight * weight).sum(), (other * 2).sum()
+    (weight * 3).sum().backward()
+    optimizer.step()
+    with pytest.raises(
+        GraphError, match=r"backward: a parameter of shape \(3,\) was changed by a step after this graph"
+    ):
+        stale.backward()
+    unaffected.backward()  # `other` had no gradient, so the step left it alone
+    np.testing.assert_array_equal(other.grad, [2.0, 2, 2])
+    again = (weight * weight).sum()
+    again.backward()
+    np.testing.assert_array_equal(weight.grad, 2 * weight.data)

@@ -130,12 +130,10 @@ def row_sums(a: _Array) -> _Array:
     return sums
 
 
-@functools.lru_cache(maxsize=64)
+@workspace.kept
 def _ones(length: int, char: str) -> _Array:
     """Returns ones, (length,), to be read only."""
-    ones = np.ones(length, char)
-    ones.setflags(write=False)
-    return ones
+    return np.ones(length, char)
 
 
 def accumulate_product(a: _Array, b: _Array, out: _Array, keep: float = 1.0) -> None:

@@ -25,7 +25,7 @@ from fedgdl.autograd.activation import Activation, ActivationName, find_activati
 from fedgdl.autograd.columns import RowColumns, TapColumns
 from fedgdl.autograd.geometry import Columns, Geometry
 from fedgdl.autograd.maxima import WindowMaxima
-from fedgdl.autograd.operands import as_tensor, require_tensors
+from fedgdl.autograd.operands import as_tensor, require_tensor
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.autograd.winograd import WinogradColumns, rows_at_once
 from fedgdl.errors import GraphError
@@ -172,7 +172,9 @@ def _stacked(array: Array, ndim: int) -> Array:
 
 def _require_fit(images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
     """Raises GraphError unless the operands of `conv2d` fit."""
-    require_tensors("conv2d", weight=weight, **({} if bias is None else {"bias": bias}))
+    require_tensor("conv2d", "weight", weight)
+    if bias is not None:
+        require_tensor("conv2d", "bias", bias)
     x, w = images.shape, weight.shape
     complaint = ""
     if len(w) not in (4, 5) or len(x) != len(w) or x[-1] != w[-2] or x[:-4] != w[:-4] or 0 in (*w, *x[-3:]):

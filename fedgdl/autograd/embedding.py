@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.autograd import workspace
-from fedgdl.autograd.operands import require_tensors
+from fedgdl.autograd.operands import require_tensor
 from fedgdl.autograd.product import linear
 from fedgdl.autograd.scatter import add_rows, sum_bags
 from fedgdl.autograd.tensor import Array, Tensor, record
@@ -172,7 +172,7 @@ def _sum_stacked_bags(table: Array, ids: npt.NDArray[np.int64], bounds: npt.NDAr
 
 def _check_rows(operation: str, table: Tensor, ids: npt.NDArray[np.int64]) -> None:
     """Raises GraphError unless the ids name rows of the table, or of each client's table."""
-    require_tensors(operation, table=table)
+    require_tensor(operation, "table", table)
     shape = table.data.shape
     complaint = ""
     if len(shape) not in {2, 3}:
@@ -191,7 +191,7 @@ def _checked_sizes(
     table: Tensor, ids: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64], mode: str
 ) -> npt.NDArray[np.int64]:
     """Returns how many ids each bag holds, (b,), once all about the bags is checked."""
-    require_tensors("embedding_bag", table=table)
+    require_tensor("embedding_bag", "table", table)
     shape = table.data.shape
     complaint = ""
     if len(shape) not in {2, 3}:

@@ -14,13 +14,13 @@ Example:
            [ 0.25, -0.25]])
 """
 
-import functools
 import math
 from typing import Final, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd import workspace
 from fedgdl.autograd.blas import row_sums
 from fedgdl.autograd.operands import as_tensor
 from fedgdl.autograd.tensor import Array, Tensor, record
@@ -32,8 +32,6 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _INT64: Final = np.dtype(np.int64)
 _UINT64: Final = np.dtype(np.uint64)
-_KEPT: Final = 4096
-"""Up to this number of rows, the places where they begin are kept from step to step: 2 MB at most."""
 # Constants are arrays without axes: in a ufunc they cost half of what Python's numbers cost.
 _ZERO: Final = {char: np.zeros((), char) for char in "fd"}
 _MINUS: Final = {char: np.full((), -1, char) for char in "fd"}
@@ -181,18 +179,10 @@ def _fitting(operation: str, prediction: object, target: object) -> Array:
     return goal.data
 
 
+@workspace.kept
 def _starts(num_rows: int, num_classes: int) -> npt.NDArray[np.int64]:
     """(num_rows,): where each row of a contiguous (num_rows, num_classes) begins."""
-    return _kept_starts(num_rows, num_classes) if num_rows <= _KEPT else _new_starts(num_rows, num_classes)
-
-
-def _new_starts(num_rows: int, num_classes: int) -> npt.NDArray[np.int64]:
-    starts = np.arange(0, num_rows * num_classes, num_classes)
-    starts.setflags(write=False)
-    return starts
-
-
-_kept_starts: Final = functools.lru_cache(maxsize=64)(_new_starts)
+    return np.arange(0, num_rows * num_classes, num_classes)
 
 
 def _as_classes(logits: object, class_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -30,7 +30,7 @@ __all__ = [
     "normalized_axis",
     "pair",
     "require_one_dtype",
-    "require_tensors",
+    "require_tensor",
     "unbroadcast",
 ]
 
@@ -74,12 +74,11 @@ def as_tensor(operation: str, value: object, other: object = None) -> Tensor:
     raise GraphError(message)
 
 
-def require_tensors(operation: str, **operands: object) -> None:
-    """Raises GraphError for an operand, named as the operation names it, that is no tensor."""
-    for role, operand in operands.items():
-        if not isinstance(operand, Tensor):
-            message = f"{operation}: the {role} must be a tensor, got {type(operand).__name__}"
-            raise GraphError(message)
+def require_tensor(operation: str, role: str, operand: object) -> None:
+    """Raises GraphError unless an operand, named as the operation names it, is a tensor."""
+    if not isinstance(operand, Tensor):
+        message = f"{operation}: the {role} must be a tensor, got {type(operand).__name__}"
+        raise GraphError(message)
 
 
 def float_of(operation: str, number: float | np.integer[Any] | np.floating[Any]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from fedgdl.autograd import workspace
 from fedgdl.autograd.activation import ActivationName, find_activation
 from fedgdl.autograd.blas import SMALL_PRODUCT, column_sums, multiply_into
-from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, require_tensors, unbroadcast
+from fedgdl.autograd.operands import as_tensor, broadcasts, require_one_dtype, require_tensor, unbroadcast
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.errors import GraphError
 
@@ -114,7 +114,7 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
         and (a.ndim == 2 or len(a) == len(w))
     ):
         return a
-    require_tensors("linear", weight=weight)
+    require_tensor("linear", "weight", weight)
     a = as_tensor("linear", x).data
     stacked = w.ndim - 2
     known = (stacked == 0 and a.ndim > 0) or (stacked == 1 and a.ndim > 1 and len(a) == len(w))
@@ -138,7 +138,7 @@ def _rows(x: Tensor | Array, weight: Tensor) -> Array:
 
 def _require_bias(weight: Tensor, bias: Tensor) -> None:
     """Raises GraphError unless the bias of `linear` fits its weight."""
-    require_tensors("linear", bias=bias)
+    require_tensor("linear", "bias", bias)
     w = weight.data
     if bias.shape == w.shape[:-2] + w.shape[-1:] and bias.dtype == w.dtype:
         return

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from fedgdl.autograd.activation import ActivationName, find_activation
-from fedgdl.autograd.operands import as_tensor, require_tensors
+from fedgdl.autograd.operands import as_tensor, require_tensor
 from fedgdl.autograd.tensor import Array, Tensor, record
 from fedgdl.autograd.windows import LSTMWindow, run_rnn, run_rnn_back, start_gradient
 from fedgdl.errors import GraphError
@@ -137,7 +137,7 @@ def _receive_product(weight: Tensor, states: Array, dz: Array) -> None:
 
 def _require_fit(operation: str, inputs: Tensor, starts: tuple[Tensor, ...], weight: Tensor, num_gates: int) -> None:
     """Raises GraphError unless the operands of a recurrent operation fit."""
-    require_tensors(operation, weight_hh=weight)
+    require_tensor(operation, "weight_hh", weight)
     x, w = inputs.data, weight.data
     shape, sides = x.shape, w.shape
     fits = len(sides) in {2, 3} and len(shape) == len(sides) + 1 and x.dtype == w.dtype

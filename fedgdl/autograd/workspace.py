@@ -16,15 +16,17 @@ Example:
     True
 """
 
+import functools
 import math
 import sys
 import threading
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["empty", "empty_like"]
+__all__ = ["empty", "empty_like", "kept"]
 
 _SMALLEST_BYTES: Final = 1 << 16
 """Below, NumPy's own allocation is as fast: 64 KiB stay under the size from which the C library asks the
@@ -35,9 +37,12 @@ network of 1.7 million parameters. Arrays beyond that are NumPy's."""
 
 _MOST_BLOCKS: Final = 32
 """How many blocks of one size a thread keeps: to ask each whether it is free takes 0.03 us."""
+_LONGEST_KEPT: Final = 4096
+"""Up to this length, constant arrays are kept from step to step: 2 MB of each kind at most."""
 _PATIENCE: Final = 16
 """Of so many arrays for which there is no room, one makes the store look for blocks to give back."""
 
+_T = TypeVar("_T")
 _Block = npt.NDArray[np.uint8]
 
 
@@ -90,6 +95,26 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     _store.blocks.setdefault(size, blocks).append(block)
     _store.kept_bytes += size
     return np.ndarray(shape, dtype, block)
+
+
+def kept(make: Callable[[int, _T], npt.NDArray[Any]]) -> Callable[[int, _T], npt.NDArray[Any]]:
+    """Returns a function like `make`, whose arrays are read-only and, where they are short, made once.
+
+    Args:
+        make: returns a new array, from its length and whatever else determines it.
+    """
+
+    def make_frozen(length: int, what: _T) -> npt.NDArray[Any]:
+        array = make(length, what)
+        array.setflags(write=False)
+        return array
+
+    once = functools.lru_cache(maxsize=64)(make_frozen)
+
+    def look_up(length: int, what: _T) -> npt.NDArray[Any]:
+        return once(length, what) if length <= _LONGEST_KEPT else make_frozen(length, what)
+
+    return look_up
 
 
 def empty_like(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

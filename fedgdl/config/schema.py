@@ -25,6 +25,7 @@ __all__ = [
     "Experiment",
     "FaultConfig",
     "FaultsConfig",
+    "ModelConfig",
     "PartitionConfig",
     "StrategyConfig",
     "TrainingConfig",
@@ -52,14 +53,19 @@ class PartitionConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: `"natural"`: the groups that the source itself has (mailbox owners, say);
-            `"iid"`: equal random parts; `"shares"`: random parts of stated shares.
-        clients: for `"iid"` how many, or their names; for `"shares"` their names.
+            `"iid"`: equal random parts; `"shares"`: random parts of stated shares; `"shards"`: the examples
+            sorted by label and cut into equal pieces, some of which each client gets at random.
+        clients: for `"iid"` and `"shards"` how many, or their names; for `"shares"` their names.
         shares: for `"shares"`, each client's share of the examples; they sum to 1.
+        shards_per_client: for `"shards"`, how many pieces a client gets.
+        min_examples: clients with fewer training examples than this are left out; for `"natural"` only.
     """
 
-    kind: Literal["natural", "iid", "shares"] = "natural"
+    kind: Literal["natural", "iid", "shares", "shards"] = "natural"
     clients: Count | Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
     shares: tuple[Share, ...] = ()
+    shards_per_client: Count = 2
+    min_examples: Count = 1
 
 
 class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +79,9 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
         test_fraction: the share of all examples kept for testing, for sources without a split of their own.
         min_count: words found in fewer training examples than this are left out of the vocabulary.
         max_tokens: only the first so many distinct words of an example are kept; none: all.
+        sequence_length: characters or words of an example that is a piece of text in order.
+        train_examples: only so many training examples, the first ones, are used; none: all.
+        test_examples: likewise for the test examples.
         examples: how many examples a synthetic source generates.
     """
 
@@ -83,7 +92,24 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     test_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.2
     min_count: Count = 1
     max_tokens: Count | None = None
+    sequence_length: Annotated[int, Meta(ge=2, le=10_000)] = 80
+    train_examples: Count | None = None
+    test_examples: Count | None = None
     examples: Annotated[int, Meta(ge=10, le=1_000_000)] = 6_000
+
+
+class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The sizes of the task's model; what is left out takes the task's own.
+
+    Attributes:
+        hidden: units of each hidden layer, first to last.
+        embedding_size: the length of the vector of a word or character.
+        dropout: the share of hidden values that training sets to zero.
+    """
+
+    hidden: Annotated[tuple[Count, ...], Meta(max_length=100)] | None = None
+    embedding_size: Count | None = None
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
 class TrainingConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +118,11 @@ class TrainingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         epochs: passes over the client's own examples.
         batch_size: examples a step.
-        learning_rate: step size of plain SGD.
+        learning_rate: step size of SGD in the first round.
+        learning_rate_decay: each round's step size is the one before times this.
+        momentum: of SGD; a client's velocity starts from zero in each round.
+        weight_decay: of SGD: this times the parameters is added to the gradient.
+        clip_grad_norm: a longer gradient of a step is scaled to this length; none: never.
         loss_reduction: whether a step descends the batch's mean loss or its sum.
         shuffle: whether each epoch visits the examples in a new seeded order, or in file order.
         drop_last: whether a last batch smaller than `batch_size` is skipped.
@@ -104,6 +134,10 @@ class TrainingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     loss_reduction: Literal["mean", "sum"] = "mean"
     shuffle: bool = True
     drop_last: bool = False
+    learning_rate_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    clip_grad_norm: Annotated[float, Meta(gt=0, le=1_000_000_000)] | None = None
 
 
 class StrategyConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,7 +211,11 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
         task: a task of this library, or a user's own as `"module:Name"`.
         data: where the examples come from.
         training: how one client trains.
+        model: the sizes of the task's model.
         rounds: how many rounds.
+        until_accuracy: the run ends early, after the first evaluated round whose test accuracy is at least
+            this; none: all rounds are run.
+        evaluate_every: the model is tested after every so many rounds, and after the last.
         seed: the root of every random stream.
         cohort_size: clients sampled a round; none: all of them.
         dtype: the parameters' element type.
@@ -188,7 +226,10 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
     task: Name
     data: DataConfig
     training: TrainingConfig
+    model: ModelConfig = ModelConfig()
     rounds: Count = 3
+    until_accuracy: Share | None = None
+    evaluate_every: Count = 1
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 12345
     cohort_size: Count | None = None
     dtype: DType = "float32"

@@ -19,10 +19,19 @@ from fedgdl.errors import ConfigError
 __all__ = ["SOURCES", "find_source", "list_sources"]
 
 SOURCES: Final = {
+    "babi": "fedgdl.data.sources.babi",
     "enron": "fedgdl.data.sources.enron",
     "enron-book": "fedgdl.data.sources.enron_book",
+    "imdb": "fedgdl.data.sources.imdb",
+    "mnist": "fedgdl.data.sources.mnist",
+    "shakespear-book": "fedgdl.data.sources.shakespear_book",
+    "shakespeare": "fedgdl.data.sources.shakespeare",
     "sms": "fedgdl.data.sources.sms",
+    "synthetic-digits": "fedgdl.data.sources.synthetic_digits",
     "synthetic-mail": "fedgdl.data.sources.synthetic_mail",
+    "synthetic-reviews": "fedgdl.data.sources.synthetic_reviews",
+    "synthetic-stories": "fedgdl.data.sources.synthetic_stories",
+    "synthetic-verse": "fedgdl.data.sources.synthetic_verse",
 }
 
 

@@ -24,7 +24,14 @@ __all__ = ["TASKS", "Task", "find_task"]
 
 BatchT = TypeVar("BatchT", bound=Batch)
 
-TASKS: Final = {"spam": "fedgdl.federated.spam_task:SpamTask"}
+TASKS: Final = {
+    "characters": "fedgdl.federated.tasks.characters:CharactersTask",
+    "digits": "fedgdl.federated.tasks.digits:DigitsTask",
+    "digits-cnn": "fedgdl.federated.tasks.digits:DigitsCnnTask",
+    "next-word": "fedgdl.federated.tasks.next_word:NextWordTask",
+    "sentiment": "fedgdl.federated.tasks.sentiment:SentimentTask",
+    "spam": "fedgdl.federated.tasks.spam:SpamTask",
+}
 
 
 class Task(Protocol[BatchT]):

@@ -75,10 +75,21 @@ class Client:
         return common.protection.protect(update, terms)
 
     def _train(self, message: TrainTask, common: Participation) -> ClientUpdate:
-        rng = stream(common.experiment.seed, "shuffle", round_index=message.round_index, client_id=self.client_id)
+        shuffle, dropout = (
+            stream(common.experiment.seed, purpose, round_index=message.round_index, client_id=self.client_id)
+            for purpose in ("shuffle", "dropout")
+        )
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below, and named
-                update = train_client(common.task, common.model, common.parameters, self.examples, message.plan, rng)
+                update = train_client(
+                    common.task,
+                    common.model,
+                    common.parameters,
+                    self.examples,
+                    message.plan,
+                    shuffle,
+                    dropout_rng=dropout,
+                )
         except DataError as error:
             raise ClientError(self.client_id, str(error)) from error
         delta = common.faults.spoil_delta(update.delta, self.client_id, message.round_index)

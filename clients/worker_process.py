@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import pickle
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol
 
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
 from fedgdl.config import Experiment
@@ -20,7 +22,7 @@ from fedgdl.federated import Task, find_task
 from fedgdl.runtime import LogEnd, SharedParameters, ignore_interrupts, send_logs_to
 from fedgdl.wire import ChannelClosed, PipeChannel, WorkerFailed, encode
 
-__all__ = ["WorkerSetup", "main"]
+__all__ = ["FrameWorker", "WorkerSetup", "load_task", "main", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +44,56 @@ class WorkerSetup:
     log_level: int
 
 
+class FrameWorker(Protocol):
+    """What a worker process needs of the worker in it."""
+
+    @property
+    def is_shut_down(self) -> bool: ...  # noqa: D102 (whether it has been told to end)
+
+    def ready(self) -> bytes:
+        """Returns the frame that says what the worker has loaded."""
+        ...
+
+    def handle(self, frame: bytes) -> Iterator[bytes]:
+        """Yields the frames that answer a frame."""
+        ...
+
+
 def main(connection: "Connection[bytes, bytes]", log_end: LogEnd, setup: WorkerSetup) -> None:
-    """Runs a worker until the coordinator shuts it down or is gone.
+    """Runs a worker of a federation until the coordinator shuts it down or is gone.
 
     Args:
         connection: this worker's end of its duplex pipe.
         log_end: where its log records go.
         setup: what to train on.
     """
+    serve(connection, log_end, setup.log_level, lambda: _open_worker(setup))
+
+
+def serve(
+    connection: "Connection[bytes, bytes]",
+    log_end: LogEnd,
+    log_level: int,
+    open_worker: Callable[[], AbstractContextManager[FrameWorker]],
+) -> None:
+    """Moves frames between a pipe and a worker, until that is shut down or whoever started this process is gone.
+
+    Args:
+        connection: this process's end of its duplex pipe.
+        log_end: where its log records go.
+        log_level: records below this level are not made.
+        open_worker: returns a context manager that loads everything and gives the worker.
+    """
     ignore_interrupts()
     _end_with_coordinator()
-    send_logs_to(log_end, setup.log_level)
+    send_logs_to(log_end, log_level)
     channel = PipeChannel(connection, MAX_TASK_FRAME_BYTES)
     try:
-        _serve(channel, setup)
+        with open_worker() as worker:
+            channel.send(worker.ready())
+            while not worker.is_shut_down:
+                for frame in worker.handle(channel.receive()):
+                    channel.send(frame)
     except ChannelClosed:
         logger.debug("the coordinator is gone")
     except Exception as error:  # whatever keeps a worker from its work, the coordinator must hear of it
@@ -64,27 +102,30 @@ def main(connection: "Connection[bytes, bytes]", log_end: LogEnd, setup: WorkerS
             channel.send(encode(WorkerFailed(error_in_words(error))))
 
 
-def _serve(channel: PipeChannel, setup: WorkerSetup) -> None:
-    """Loads everything, says so, and answers tasks until it is shut down."""
-    worker = Worker(setup.experiment, _load_task(setup))
-    with SharedParameters(worker.layout, setup.memory_name) as memory:
-        worker.attach(memory.slots)
-        logger.info("loaded %s with %d parameters", setup.experiment.task, worker.layout.size)
-        channel.send(worker.ready())
-        while not worker.is_shut_down:
-            for frame in worker.handle(channel.receive()):
-                channel.send(frame)
+def load_task(experiment: Experiment, pickled_task: bytes | None) -> Task[Any]:
+    """Returns the user's own task that was sent here, or else the one that the configuration names.
 
-
-def _load_task(setup: WorkerSetup) -> Task[Any]:
-    if setup.pickled_task is None:
-        return find_task(setup.experiment.task)
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    if pickled_task is None:
+        return find_task(experiment.task)
     try:
-        task: Task[Any] = pickle.loads(setup.pickled_task)  # noqa: S301 (written by the coordinator of the same user)
+        task: Task[Any] = pickle.loads(pickled_task)  # noqa: S301 (written by the coordinator of the same user)
     except (ImportError, AttributeError) as error:
         message = f"the task cannot be loaded in a worker process: {error}; is its module on the path there, too?"
         raise ConfigError(message) from error
     return task
+
+
+@contextlib.contextmanager
+def _open_worker(setup: WorkerSetup) -> Iterator[Worker]:
+    """Yields the worker, attached to the shared parameters."""
+    worker = Worker(setup.experiment, load_task(setup.experiment, setup.pickled_task))
+    with SharedParameters(worker.layout, setup.memory_name) as memory:
+        worker.attach(memory.slots)
+        logger.info("loaded %s with %d parameters", setup.experiment.task, worker.layout.size)
+        yield worker
 
 
 def _end_with_coordinator() -> None:

@@ -7,17 +7,19 @@ worker process imports this package with the program that started it, and needs 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.baselines.runs import simulate_baselines
     from experiments.callbacks import Callback
     from experiments.run_history import RunHistory
     from experiments.simulation import load_config, simulate
 
-__all__ = ["Callback", "RunHistory", "load_config", "simulate"]
+__all__ = ["Callback", "RunHistory", "load_config", "simulate", "simulate_baselines"]
 
 _HOMES = {
     "Callback": "experiments.callbacks",
     "RunHistory": "experiments.run_history",
     "load_config": "experiments.simulation",
     "simulate": "experiments.simulation",
+    "simulate_baselines": "experiments.baselines.runs",
 }
 
 

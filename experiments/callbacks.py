@@ -30,3 +30,9 @@ class Callback:
 
     def run_finished(self, history: RunHistory) -> None:
         """The run has ended, `history.status` says how; the workers are gone."""
+
+    def baselines_started(self, history: RunHistory) -> None:
+        """What the run is to be compared with is trained next."""
+
+    def baselines_finished(self, history: RunHistory) -> None:
+        """That has ended; `history.baselines` holds what was done, and how each ended."""

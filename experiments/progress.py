@@ -7,6 +7,7 @@ Example:
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -27,15 +28,29 @@ from experiments.run_history import RunHistory
 from fedgdl.federated import RoundRecord
 from fedgdl.progress import watched_by
 
-__all__ = ["ProgressBar", "work_bar"]
+__all__ = ["ProgressBar", "rate_in_words", "work_bar"]
+
+
+_REMEMBERED_SECONDS: Final = 3_600.0
+"""What rate and time left are estimated from: long enough for rounds of many minutes; at most 1,000 steps."""
 
 
 class _Rate(ProgressColumn):
-    """Finished steps a second."""
+    """Finished steps a second, or seconds a step where these are more."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f}/s" if speed else "", style="progress.data.speed")
+        return Text(rate_in_words(speed) if speed else "", style="progress.data.speed")
+
+
+def rate_in_words(speed: float) -> str:
+    """Returns a positive number of steps a second, as whichever is more than one: a second's steps, a step's seconds.
+
+    Example:
+        >>> rate_in_words(1234.5), rate_in_words(0.05)
+        ('1,234.5/s', '20.0 s each')
+    """
+    return f"{speed:,.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
 
 
 def _bars(console: Console) -> Progress:
@@ -48,6 +63,7 @@ def _bars(console: Console) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        speed_estimate_period=_REMEMBERED_SECONDS,
         transient=True,
         disable=not console.is_terminal,
     )
@@ -100,8 +116,10 @@ class ProgressBar(Callback):
 
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
         """Moves the bar of rounds on, and says how good the model is by now."""
-        accuracy = "" if record.accuracy is None else f" (accuracy {record.accuracy:.2%})"
-        self._progress.update(self._rounds, advance=1, description=f"rounds{accuracy}")
+        last, target = history.last_evaluated, history.experiment.until_accuracy
+        accuracy = "" if last is None or last.accuracy is None else f" (accuracy {last.accuracy:.2%})"
+        goal = "" if target is None else f" to {target:.2%}"
+        self._progress.update(self._rounds, advance=1, description=f"rounds{goal}{accuracy}")
 
     def run_finished(self, history: RunHistory) -> None:
         """Stops drawing and removes the bars."""

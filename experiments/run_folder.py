@@ -5,6 +5,7 @@
     model.safetensors  the model after the last finished round
     result.json        the whole run as `fedgdl run --json` prints it
     curves.png         loss and accuracy by round
+    baselines.png      the same beside central training and clients alone, where that was asked for
     run.log            what the coordinator and the workers logged
 
 Example:
@@ -70,12 +71,10 @@ class RunFolder(Callback):
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / "config.toml").open("x", encoding="utf-8") as file:  # whoever makes it has the folder
                 file.write(to_toml(history.experiment))
-            self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+            self._open_log(self.path)
         except OSError as error:
             message = f"the run's folder cannot be made or written to: {error}; give another one with --out"
             raise ConfigError(message) from error
-        self._log.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
-        logging.getLogger().addHandler(self._log)
         logger.info("fedgdl %s runs %s on %s", fedgdl.__version__, history.experiment.name, history.data_description)
 
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
@@ -90,17 +89,46 @@ class RunFolder(Callback):
         """Writes model, result and plot of the finished rounds, however the run ended, and closes the log."""
         if self._log is None:
             return
-        with self._keeping_on("result.json") as folder:
-            result = msgspec.json.format(msgspec.json.encode(history.to_dict()))
-            (folder / "result.json").write_bytes(result + b"\n")
+        self._write_result(history)
         if history.rounds:
             with self._keeping_on("model.safetensors") as folder:
                 save_parameters(history.model, folder / "model.safetensors")
             with self._keeping_on("curves.png") as folder:
                 history.plot().savefig(folder / "curves.png", dpi=150)
         logger.info("the run is over: %s, after %d of its rounds", history.status, len(history.rounds))
-        logging.getLogger().removeHandler(self._log)
-        self._log.close()
+        self._close_log()
+
+    def baselines_started(self, history: RunHistory) -> None:
+        """Opens the log again."""
+        with self._keeping_on("run.log") as folder:
+            self._open_log(folder)
+
+    def baselines_finished(self, history: RunHistory) -> None:
+        """Writes the result with its baselines, and their plot, however they ended, and closes the log."""
+        self._write_result(history)
+        with self._keeping_on("baselines.png") as folder:
+            from experiments.report.baselines import draw_baselines
+
+            draw_baselines(history).savefig(folder / "baselines.png", dpi=150)
+        for kind, baseline in history.baselines.items():
+            logger.info("the %s baseline is over: %s, %s visits", kind, baseline.status, f"{baseline.num_visits:,}")
+        self._close_log()
+
+    def _write_result(self, history: RunHistory) -> None:
+        with self._keeping_on("result.json") as folder:
+            result = msgspec.json.format(msgspec.json.encode(history.to_dict()))
+            (folder / "result.json").write_bytes(result + b"\n")
+
+    def _open_log(self, folder: Path) -> None:
+        self._log = logging.FileHandler(folder / "run.log", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter(_LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
+        logging.getLogger().addHandler(self._log)
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            logging.getLogger().removeHandler(self._log)
+            self._log.close()
+            self._log = None
 
     @contextmanager
     def _keeping_on(self, file: str) -> Iterator[Path]:

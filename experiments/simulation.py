@@ -23,7 +23,7 @@ from experiments.environment import versions
 from experiments.run_history import RunHistory
 from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
 from fedgdl.errors import ConfigError
-from fedgdl.federated import Task, find_task, make_strategy
+from fedgdl.federated import Task, check_task, find_task, make_strategy
 from fedgdl.parameters import Layout
 from fedgdl.runtime import (
     ParameterSlots,
@@ -38,7 +38,7 @@ from server.coordinator import Coordinator, Federation
 from server.engines import Engine, InlineEngine, ProcessEngine
 from server.recorder import Recorder
 
-__all__ = ["load_config", "shipped_configs", "simulate"]
+__all__ = ["load_config", "pickle_task", "shipped_configs", "simulate"]
 
 
 def shipped_configs() -> dict[str, str]:
@@ -104,6 +104,7 @@ def simulate(
     check_experiment(experiment)
     own_task = task
     task = own_task if own_task is not None else find_task(experiment.task)
+    check_task(task)
     data = task.load_data(experiment)
     _check_population(experiment, data.client_ids)
     model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
@@ -155,7 +156,7 @@ def _check_population(experiment: Experiment, client_ids: Sequence[str]) -> None
 
 
 def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callback]) -> None:
-    """Runs all rounds; the history's status tells how it ended, and every callback hears of it."""
+    """Runs the federation; the history's status tells how it ended, and every callback hears of it."""
 
     def client_answered(round_index: int, client_id: str, has_update: bool) -> None:  # noqa: FBT001 (a callback)
         for callback in callbacks:
@@ -167,16 +168,7 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
         for callback in callbacks:
             callback.run_started(history)
         coordinator.start()
-        for round_index in range(1, federation.experiment.rounds + 1):
-            cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
-            for callback in callbacks:
-                callback.round_started(history, round_index, cohort_size)
-            record = coordinator.run_round(round_index)
-            history.first_training_time = coordinator.first_training_time
-            with interrupts_deferred():  # a round is kept whole or not at all
-                history.add_round(record, federation.parameters)
-                for callback in callbacks:
-                    callback.round_finished(history, record)
+        _run_rounds(coordinator, federation, history, callbacks)
         is_calm = True
     except KeyboardInterrupt:
         history.status = "interrupted"
@@ -190,6 +182,24 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
                 for callback in reversed(callbacks):
                     endings.callback(callback.run_finished, history)
                 federation.engine.close(is_calm=is_calm)
+
+
+def _run_rounds(
+    coordinator: Coordinator, federation: Federation, history: RunHistory, callbacks: Sequence[Callback]
+) -> None:
+    """Runs all rounds, or as many as it takes to reach the target accuracy."""
+    cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
+    for round_index in range(1, federation.experiment.rounds + 1):
+        for callback in callbacks:
+            callback.round_started(history, round_index, cohort_size)
+        record = coordinator.run_round(round_index)
+        history.first_training_time = coordinator.first_training_time
+        with interrupts_deferred():  # a round is kept whole or not at all
+            history.add_round(record, federation.parameters)
+            for callback in callbacks:
+                callback.round_finished(history, record)
+        if history.has_reached_target:
+            return
 
 
 @contextlib.contextmanager
@@ -210,7 +220,7 @@ def _engine(
     with SharedParameters(layout) as memory:
         setup = WorkerSetup(
             experiment=experiment,
-            pickled_task=None if own_task is None else _pickle_task(own_task),
+            pickled_task=None if own_task is None else pickle_task(own_task),
             memory_name=memory.name,
             log_level=logging.getLogger().getEffectiveLevel(),
         )
@@ -222,7 +232,7 @@ def _engine(
             engine.close(is_calm=False)
 
 
-def _pickle_task(task: Task[Any]) -> bytes:
+def pickle_task(task: Task[Any]) -> bytes:
     """Returns a user's task for the workers: classes of a notebook or script go by value, not by name.
 
     Raises:

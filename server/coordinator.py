@@ -15,7 +15,17 @@ import numpy as np
 from fedgdl.config import Experiment
 from fedgdl.data import FederatedDataset
 from fedgdl.errors import ClientError, EngineError, FedgdlError, RunFailed, WireError
-from fedgdl.federated import ClientRecord, RoundRecord, Strategy, Task, evaluate, sample_cohort
+from fedgdl.federated import (
+    ClientRecord,
+    Metrics,
+    RoundRecord,
+    Strategy,
+    Task,
+    evaluate,
+    is_evaluated,
+    plan_of_round,
+    sample_cohort,
+)
 from fedgdl.nn import Module
 from fedgdl.parameters import Parameters
 from fedgdl.runtime import ParameterSlots, one_blas_thread
@@ -148,26 +158,29 @@ class Coordinator:
         records = self._check(state)
         self._report(state)
         has_new_model = state.has_succeeded and self._step(state)
-        with one_blas_thread():
-            metrics = evaluate(federation.task, federation.model, federation.data.test)
-        logger.info(
-            "round %d: %d of %d clients; test loss %.5f, accuracy %.4f",
-            round_index,
-            len(state.payloads),
-            len(cohort),
-            metrics.loss,
-            metrics.accuracy,
-        )
+        logger.info("round %d: %d of %d clients", round_index, len(state.payloads), len(cohort))
+        metrics = self._evaluate(round_index)
         return RoundRecord(
             round_index=round_index,
             status="done" if has_new_model else "failed",
-            loss=metrics.loss,
-            accuracy=metrics.accuracy,
+            loss=None if metrics is None else metrics.loss,
+            accuracy=None if metrics is None else metrics.accuracy,
             seconds=time.perf_counter() - began,
             bytes_up=federation.recorder.bytes_up - up,
             bytes_down=federation.recorder.bytes_down - down,
             clients=records,
+            metrics={} if metrics is None else metrics.means,
         )
+
+    def _evaluate(self, round_index: int) -> Metrics | None:
+        """Returns how good the model is on the test set; none after a round in which that is not due."""
+        federation = self._federation
+        if not is_evaluated(federation.experiment, round_index):
+            return None
+        with one_blas_thread():
+            metrics = evaluate(federation.task, federation.model, federation.data.test)
+        logger.info("round %d: test loss %.5f, accuracy %.4f", round_index, metrics.loss, metrics.accuracy)
+        return metrics
 
     def _collect(self, state: RoundState) -> None:
         """Hands the round's clients out and takes their answers in, until the round is over."""
@@ -177,11 +190,10 @@ class Coordinator:
         reference = ParametersReference(where.slot, where.version, where.sha256)
         seconds = self._federation.experiment.engine.round_deadline_seconds
         deadline = None if seconds is None else time.monotonic() + seconds
+        plan = plan_of_round(self._federation.experiment.training, state.round_index)
         while not state.is_over:
             for assignment in state.assign(self._ready):
-                task = TrainTask(
-                    state.round_index, reference, self._federation.experiment.training, assignment.client_ids
-                )
+                task = TrainTask(state.round_index, reference, plan, assignment.client_ids)
                 frame = encode(task)
                 recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
                 self._federation.engine.send(assignment.worker_id, frame)

@@ -29,10 +29,10 @@ import numpy.typing as npt
 
 from experiments.simulation import simulate
 from fedgdl.config import EngineConfig, Experiment, FaultsConfig
-from fedgdl.data import BagExamples, PreparedMail
+from fedgdl.data import BagExamples, PreparedDataset
 from fedgdl.errors import ConfigError
 from fedgdl.federated import make_strategy
-from fedgdl.federated.spam_task import SpamTask
+from fedgdl.federated.tasks.spam import SpamTask
 from fedgdl.parameters import Layout
 from fedgdl.progress import watched
 from fedgdl.seeding import stream
@@ -96,7 +96,7 @@ def read_words(delta: npt.NDArray[Any]) -> Reading:
 
 def attack_emails(
     experiment: Experiment,
-    mail: PreparedMail,
+    mail: PreparedDataset,
     emails: Sequence[Email],
     protocol: Literal["fedavg", "fedsgd"] = "fedavg",
 ) -> list[Finding]:
@@ -123,7 +123,7 @@ def attack_emails(
     return [_attack(experiment, mail, email) for email in watched(emails, "attacking")]
 
 
-def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
+def draw_emails(mail: PreparedDataset, count: int, seed: int) -> list[Email]:
     """Returns e-mails drawn from all clients' training data, without repetition; none without a word.
 
     Args:
@@ -132,9 +132,13 @@ def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
         seed: decides which.
 
     Raises:
-        ConfigError: there are not so many.
+        ConfigError: there are not so many, or the data has no bags of words.
     """
-    clients = [mail.client(client_id) for client_id in mail.client_ids]
+    everything = [mail.client(client_id) for client_id in mail.client_ids]
+    clients = [client for client in everything if isinstance(client, BagExamples)]
+    if len(clients) < len(everything):
+        message = f"the data set {mail.source.name!r} ({mail.source.title}) has no e-mails to draw from"
+        raise ConfigError(message)
     sizes = [np.diff(client.offsets) for client in clients]
     with_words = np.flatnonzero(np.concatenate(sizes))
     starts = np.cumsum([0, *(len(client) for client in clients)])
@@ -150,7 +154,7 @@ def draw_emails(mail: PreparedMail, count: int, seed: int) -> list[Email]:
     return emails
 
 
-def _attack(experiment: Experiment, mail: PreparedMail, email: Email) -> Finding:
+def _attack(experiment: Experiment, mail: PreparedDataset, email: Email) -> Finding:
     recorder = Recorder(keep=True)
     simulate(experiment, task=_OneEmailTask(mail, email), recorder=recorder)
     delta = _delta_seen(recorder, experiment)
@@ -180,7 +184,7 @@ def _delta_seen(recorder: Recorder, experiment: Experiment) -> npt.NDArray[Any]:
 class _OneEmailData:
     """A population of one client that has one e-mail."""
 
-    mail: PreparedMail
+    mail: PreparedDataset
     emails: BagExamples
     client_ids: tuple[str, ...] = (VICTIM,)
     fingerprint: str = "one e-mail"
@@ -205,8 +209,8 @@ class _OneEmailData:
 class _OneEmailTask(SpamTask):
     """The spam task on a victim's one e-mail."""
 
-    def __init__(self, mail: PreparedMail, email: Email) -> None:
+    def __init__(self, mail: PreparedDataset, email: Email) -> None:
         self._data = _OneEmailData(mail, BagExamples.of([email.word_ids.tolist()], [email.label]))
 
-    def load_data(self, experiment: Experiment) -> _OneEmailData:  # type: ignore[override]  # other data, same kind
+    def load_data(self, experiment: Experiment) -> _OneEmailData:
         return self._data

@@ -21,7 +21,7 @@ from experiments.callbacks import Callback
 from experiments.environment import machine, versions
 from experiments.run_history import RunHistory
 from experiments.simulation import load_config, simulate
-from fedgdl.data import load_mail
+from fedgdl.data import load_dataset
 from fedgdl.errors import DataMissing, RunFailed
 from fedgdl.federated import RoundRecord
 from fedgdl.progress import watched
@@ -141,7 +141,7 @@ def _choose() -> tuple[str, list[str]]:
 
 def _prepare(experiment: str, overrides: list[str]) -> None:
     config = load_config(experiment, overrides)
-    load_mail(config.data, config.seed)
+    load_dataset(config.data, config.seed)
 
 
 def _measure(experiment: str, overrides: list[str]) -> tuple[float, float, int]:

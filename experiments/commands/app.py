@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import attack, bench, data, doctor, run
+from experiments.commands import attack, bench, data, doctor, run, zoo
 
 __all__ = ["app"]
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.run)
+app.add_typer(zoo.app, name="zoo")
 app.add_typer(attack.app, name="attack")
 app.add_typer(data.app, name="data")
 app.command()(bench.bench)

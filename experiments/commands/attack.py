@@ -8,7 +8,7 @@ from experiments.commands.output import JsonOption, SetOption, error_console, pr
 
 if TYPE_CHECKING:
     from experiments.attacks.words import Finding
-    from fedgdl.data import PreparedMail
+    from fedgdl.data import PreparedDataset
 
 __all__ = ["app"]
 
@@ -46,7 +46,7 @@ def words(
     from experiments.attacks.words import Email, attack_emails, draw_emails
     from experiments.progress import work_bar
     from experiments.simulation import load_config
-    from fedgdl.data import distinct_tokens, load_mail
+    from fedgdl.data import distinct_tokens, load_dataset
 
     if text is not None and emails is not None:
         message = "--text and --emails exclude each other"
@@ -54,7 +54,7 @@ def words(
     experiment = load_config(config, overrides or ())
     console = error_console()
     with work_bar(console):
-        mail = load_mail(experiment.data, experiment.seed)
+        mail = load_dataset(experiment.data, experiment.seed)
     unknown: list[str] = []
     if emails is None:
         tokens = sorted(distinct_tokens(_BOOK_EMAIL if text is None else text))
@@ -85,7 +85,7 @@ def words(
         _print(document)
 
 
-def _describe(finding: "Finding", mail: "PreparedMail", *, is_shown: bool) -> dict[str, Any]:
+def _describe(finding: "Finding", mail: "PreparedDataset", *, is_shown: bool) -> dict[str, Any]:
     description: dict[str, Any] = {
         "num_words": len(finding.email.word_ids),
         "num_words_read": len(finding.reading.word_ids),

@@ -35,10 +35,11 @@ def show_list(*, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"sources": sources})
         return
+    width = max(len(source["name"]) for source in sources)
     for source in sources:
         size = f"{source['num_bytes'] / 1e6:.1f} MB" if source["num_bytes"] else ""
         place = source["found"] or f"not here: {source['how_to_get']}"
-        typer.echo(f"{source['name']:<15} {size:>8}  {source['title']}\n{'':<25} {place}")
+        typer.echo(f"{source['name']:<{width}} {size:>8}  {source['title']}\n{'':<{width + 10}} {place}")
 
 
 @app.command("path")

@@ -1,7 +1,8 @@
 """`fedgdl run`: runs an experiment and keeps what it gives."""
 
+import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import typer
 
@@ -9,8 +10,10 @@ from experiments.cli import INTERRUPTED
 from experiments.commands.output import JsonOption, SetOption, error_console, log_to, print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
+    from experiments.baselines.runs import Kind
     from experiments.run_history import RunHistory
 
 __all__ = ["run"]
@@ -21,6 +24,13 @@ _LOSS_WIDTH: Final = 6
 
 _MAX_FAILURES_SHOWN: Final = 10
 _MAX_ROUNDS_SHOWN: Final = 40
+
+
+class _Baseline(enum.StrEnum):
+    """Typer takes no list of literals."""
+
+    central = "central"
+    local = "local"
 
 
 def run(
@@ -37,6 +47,13 @@ def run(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/NAME-TIME if left out.")
     ] = None,
+    until_accuracy: Annotated[
+        float | None, typer.Option(help="End the run when the test accuracy is at least this, 0 to 1.")
+    ] = None,
+    baseline: Annotated[
+        list[_Baseline] | None,
+        typer.Option(help="Also train on all data in one place, or each client alone. Repeatable."),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,17 +64,23 @@ def run(
     if experiment is None:
         message = "name an experiment or a file; fedgdl run --list shows what is shipped"
         raise typer.BadParameter(message, param_hint="NAME|FILE.toml")
-    shortcuts = {"engine.kind": engine, "engine.workers": workers, "rounds": rounds}
+    shortcuts = {
+        "engine.kind": engine,
+        "engine.workers": workers,
+        "rounds": rounds,
+        "until_accuracy": until_accuracy,
+    }
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    _simulate(experiment, [*(overrides or ()), *given], out, as_json=as_json)
+    _simulate(experiment, [*(overrides or ()), *given], out, [item.value for item in baseline or ()], as_json=as_json)
 
 
-def _simulate(name: str, overrides: list[str], out: Path | None, *, as_json: bool) -> None:
-    """Runs an experiment and shows the rounds that were finished, however it ended.
+def _simulate(name: str, overrides: list[str], out: Path | None, baselines: list[str], *, as_json: bool) -> None:
+    """Runs an experiment and its baselines and shows what was finished, however it ended.
 
     Raises:
         FedgdlError: the run could not be started, or not be brought to its end.
     """
+    from experiments.baselines.runs import simulate_baselines
     from experiments.callbacks import Callback
     from experiments.progress import ProgressBar, work_bar
     from experiments.run_folder import RunFolder
@@ -74,26 +97,36 @@ def _simulate(name: str, overrides: list[str], out: Path | None, *, as_json: boo
     config = load_config(name, overrides)
     folder, remember = RunFolder(out), Remember()
     log_to(console)
-    failure: FedgdlError | None = None
+    ending: FedgdlError | KeyboardInterrupt | None = None
     try:
         with work_bar(console):
-            simulate(config, [folder, remember, ProgressBar(console)])
+            history = simulate(config, [folder, remember, ProgressBar(console)])
+        if baselines and history.status == "done":
+            with work_bar(console):
+                simulate_baselines(config, cast("list[Kind]", baselines), history=history, callbacks=[folder])
     except (FedgdlError, KeyboardInterrupt) as error:
         if remember.history is None:
             raise
-        failure = error if isinstance(error, FedgdlError) else None
-    history = remember.history
-    if history is None or folder.path is None:
+        ending = error
+    if remember.history is None or folder.path is None:
         message = "a run that has ended has started before"
         raise RuntimeError(message)
-    _show(history, folder.path, as_json=as_json)
-    for problem in folder.problems:
+    _show(remember.history, folder.path, as_json=as_json)
+    _finish(remember.history, folder.problems, ending)
+
+
+def _finish(history: "RunHistory", problems: list[str], ending: BaseException | None) -> None:
+    """Says what went wrong, if anything did, and ends the program with the exit code for it."""
+    for problem in problems:
         typer.secho(f"error: {problem}", fg="red", err=True)
-    if failure is not None:
-        raise failure
-    if history.status == "interrupted":
+    if isinstance(ending, KeyboardInterrupt):
         raise typer.Exit(INTERRUPTED)
-    if folder.problems or history.status == "failed":
+    if ending is not None:
+        raise ending
+    missed = _target_missed(history)
+    if missed:
+        typer.secho(missed, fg="red", err=True)
+    if problems or history.status == "failed" or missed:
         raise typer.Exit(1)
 
 
@@ -111,9 +144,10 @@ def _list(*, as_json: bool) -> None:
     if as_json:
         print_json({"experiments": [{"name": name, "task": item.task} for name, item in configs.items()]})
         return
+    width = max(map(len, configs))
     for name, text in shipped_configs().items():
         first_line = text.splitlines()[0].removeprefix("#").strip()
-        typer.echo(f"{name:14} {first_line}")
+        typer.echo(f"{name:{width}} {first_line}")
 
 
 def _print_summary(history: "RunHistory", folder: Path) -> None:
@@ -133,8 +167,34 @@ def _print_summary(history: "RunHistory", folder: Path) -> None:
         console.print(f"... and {len(failures) - _MAX_FAILURES_SHOWN} more missing updates; see history.jsonl")
     if history.status == "interrupted":
         console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow")
+    elif history.experiment.until_accuracy is not None and history.has_reached_target:
+        rounds = history.rounds_to(history.experiment.until_accuracy)
+        text = f"test accuracy {history.experiment.until_accuracy:.2%} was reached after {rounds:.2f} rounds"
+        console.print(f"{text} (straight between tests)", soft_wrap=True)
+    if history.baselines:
+        _print_baselines(history, console)
     model = f"model {history.model.sha256()[:16]}  " if history.rounds else ""
     console.print(f"{model}kept in {folder}", soft_wrap=True)
+
+
+def _target_missed(history: "RunHistory") -> str:
+    """Returns how near the run came to its target accuracy; nothing where it reached it, or had none."""
+    target = history.experiment.until_accuracy
+    if target is None or history.has_reached_target:
+        return ""
+    best = max((record.accuracy for record in history.rounds if record.accuracy is not None), default=None)
+    seen = "the model was never tested" if best is None else f"the best was {best:.2%}"
+    return f"missed: test accuracy {target:.2%} was not reached in {len(history.rounds)} rounds; {seen}"
+
+
+def _print_baselines(history: "RunHistory", console: "Console") -> None:
+    from experiments.report.baselines import baseline_notes, baseline_table
+
+    console.print(baseline_table(history))
+    for note in baseline_notes(history):
+        console.print(note, soft_wrap=True)
+    if any(baseline.status == "interrupted" for baseline in history.baselines.values()):
+        console.print("Interrupted; what the baselines had done is kept.", style="yellow")
 
 
 def _table(history: "RunHistory", width: int) -> "Table":

@@ -1,1 +1,1 @@
-"""Examples to read, run and copy: a script and a notebook."""
+"""Examples to read, run and copy: scripts and a notebook."""

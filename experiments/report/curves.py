@@ -39,11 +39,14 @@ def draw_curves(history: "RunHistory") -> Curves:
     """
     figure = Curves(figsize=(9, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
-    rounds = [record.round_index for record in history.rounds]
-    is_short = len(rounds) <= _MAX_MARKED_ROUNDS
+    evaluated = [record for record in history.rounds if record.accuracy is not None]
+    rounds = [record.round_index for record in evaluated]
+    is_short = len(history.rounds) <= _MAX_MARKED_ROUNDS
     test_style = {"marker": "o" if is_short else "", "color": "black", "label": "test"}
-    loss_axes.plot(rounds, [record.loss for record in history.rounds], **test_style)
-    accuracy_axes.plot(rounds, [record.accuracy for record in history.rounds], **test_style)
+    loss_axes.plot(rounds, [record.loss for record in evaluated], **test_style)
+    accuracy_axes.plot(rounds, [record.accuracy for record in evaluated], **test_style)
+    if history.experiment.until_accuracy is not None:
+        accuracy_axes.axhline(history.experiment.until_accuracy, color="gray", linestyle=":", label="target")
     for client_id in _clients_to_draw(history):
         points = [
             (record.round_index, client.train_loss, client.train_accuracy)

@@ -11,7 +11,7 @@ Example:
 import json
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -32,16 +32,11 @@ __all__ = [
     "check_combinations",
 ]
 
+_NAME_IN_WORDS: Final = "a string of letters, digits and _ . @ : + - (no spaces, at most 200)"
+
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Name = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\w.@:+-]+\Z",
-        description="a string of letters, digits and _ . @ : + - (no spaces, at most 200)",
-    ),
-]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.@:+-]+\Z", description=_NAME_IN_WORDS)]
+NameOrNothing = Annotated[str, Meta(max_length=200, pattern=r"^[\w.@:+-]*\Z", description=_NAME_IN_WORDS)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 LearningRate = Annotated[float, Meta(gt=0, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
@@ -72,7 +67,8 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the examples come from and how they are prepared.
 
     Attributes:
-        source: the data set's name; `fedgdl data list` prints them.
+        source: the data set's name; `fedgdl data list` prints them. A task of one's own that brings its data along
+            needs none.
         fallback: the data set to use when `source` is not on this machine; none: an error.
         root: a folder to look in before `FEDGDL_DATA` and the user's cache.
         partition: how the examples become clients.
@@ -85,7 +81,7 @@ class DataConfig(Struct, frozen=True, forbid_unknown_fields=True):
         examples: how many examples a synthetic source generates.
     """
 
-    source: Name
+    source: NameOrNothing = ""
     fallback: Name | None = None
     root: str | None = None
     partition: PartitionConfig = PartitionConfig()
@@ -209,8 +205,8 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: names the run's folder.
         task: a task of this library, or a user's own as `"module:Name"`.
-        data: where the examples come from.
         training: how one client trains.
+        data: where the examples come from.
         model: the sizes of the task's model.
         rounds: how many rounds.
         until_accuracy: the run ends early, after the first evaluated round whose test accuracy is at least
@@ -224,8 +220,8 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     task: Name
-    data: DataConfig
     training: TrainingConfig
+    data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     rounds: Count = 3
     until_accuracy: Share | None = None
@@ -245,6 +241,10 @@ def check_combinations(experiment: Experiment) -> None:
     Raises:
         ConfigError: names the keys, their values and what would be right.
     """
+    _refuse(
+        not experiment.data.source and ":" not in experiment.task,
+        f'data.source is missing: the task "{experiment.task}" needs the name of a data set (fedgdl data list)',
+    )
     partition = experiment.data.partition
     _check_partition(partition)
     known_clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
@@ -264,11 +264,22 @@ def _check_partition(partition: PartitionConfig) -> None:
     _refuse(
         partition.kind == "natural" and (partition.clients is not None or bool(partition.shares)),
         'data.partition.kind = "natural" takes its clients from the source; '
-        f'clients and shares go with kind = "iid" or "shares", {got}',
+        f'clients and shares go with kind = "iid", "shards" or "shares", {got}',
     )
     _refuse(
-        partition.kind == "iid" and (partition.clients is None or bool(partition.shares)),
-        f'data.partition.kind = "iid" needs clients (a number or names) and no shares, {got}',
+        partition.kind in {"iid", "shards"} and (partition.clients is None or bool(partition.shares)),
+        f'data.partition.kind = "{partition.kind}" needs clients (a number or names) and no shares, {got}',
+    )
+    usual = PartitionConfig()
+    _refuse(
+        partition.kind != "natural" and partition.min_examples != usual.min_examples,
+        'data.partition.min_examples goes with data.partition.kind = "natural" only, '
+        f'got min_examples = {partition.min_examples} and kind = "{partition.kind}"',
+    )
+    _refuse(
+        partition.kind != "shards" and partition.shards_per_client != usual.shards_per_client,
+        'data.partition.shards_per_client goes with data.partition.kind = "shards" only, '
+        f'got shards_per_client = {partition.shards_per_client} and kind = "{partition.kind}"',
     )
     names = partition.clients if isinstance(partition.clients, tuple) else ()
     twice = sorted({name for name in names if names.count(name) > 1})

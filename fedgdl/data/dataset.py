@@ -9,18 +9,21 @@ Example:
     >>> mails = BagExamples(np.array([4, 7, 7, 9]), np.array([0, 2, 2, 4]), np.array([1, 0, 1]))
     >>> len(mails), mails.take(np.array([2, 1])).offsets
     (3, array([0, 2, 2]))
+    >>> images = ArrayExamples(np.zeros((5, 28, 28), dtype=np.uint8), np.array([3, 1, 4, 1, 5]))
+    >>> images.slice(1, 3).labels
+    array([1, 4])
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fedgdl.errors import DataError
 
-__all__ = ["BagExamples", "Batch", "Examples", "FederatedDataset"]
+__all__ = ["ArrayExamples", "BagExamples", "Batch", "Examples", "FederatedDataset"]
 
 
 class Batch(Protocol):
@@ -82,6 +85,38 @@ class FederatedDataset(Protocol[BatchT_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayExamples:
+    """Examples that are rows of arrays: images, or texts of one length. Also a batch of them.
+
+    Attributes:
+        inputs: (examples, ...) of any dtype, what the model sees of each example.
+        labels: (examples,) integers, a class each; or (examples, steps) integers, one for each step of a
+            sequence, those below 0 being padding, which no loss counts.
+    """
+
+    inputs: npt.NDArray[Any]
+    labels: npt.NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        """Refuses arrays that do not belong together; raises `DataError`."""
+        if self.inputs.ndim < 1 or self.labels.ndim < 1 or len(self.inputs) != len(self.labels):
+            message = f"inputs of shape {self.inputs.shape} do not go with labels of shape {self.labels.shape}"
+            raise DataError(message)
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        return len(self.labels)
+
+    def slice(self, start: int, stop: int) -> "ArrayExamples":
+        """Returns examples start to stop - 1: views, nothing is copied."""
+        return ArrayExamples(self.inputs[start:stop], self.labels[start:stop])
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "ArrayExamples":
+        """Returns copies of the examples of the given rows, in the given order."""
+        return ArrayExamples(self.inputs[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class BagExamples:
     """Examples that are bags of words: each a set of word ids, with a label. Also a batch of them.
 
@@ -89,7 +124,7 @@ class BagExamples:
         token_ids: (tokens,) int64, the word ids of all examples one after another.
         offsets: (examples + 1,) int64; example i has `token_ids[offsets[i]:offsets[i + 1]]`. `offsets[0]` is 0
             for a batch; for a part of a larger array it may be any position, and is taken away by `slice`.
-        labels: (examples,) integers, 1 for spam and 0 for ham.
+        labels: (examples,) integers, a class each: 1 for spam and 0 for ham, say.
     """
 
     token_ids: npt.NDArray[np.int64]

@@ -2,6 +2,7 @@
 
 Each digit is a path of strokes. A sample is that path turned, slanted, stretched, moved and
 drawn with a pen of random width, in the format of MNIST: 28 x 28 grey levels, the digit in the middle.
+A `Hand` narrows this to the habits of one imaginary writer.
 
 Not here: real handwriting. The digits vary in a few ways only, so they are far easier than MNIST: numbers
 reached on them say nothing about it.
@@ -15,6 +16,7 @@ Example:
 """
 
 import functools
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,31 +24,57 @@ import numpy.typing as npt
 
 from fedgdl.errors import DataError
 
-__all__ = ["SIDE", "draw_digits"]
+__all__ = ["SIDE", "Hand", "draw_digits"]
 
 SIDE: Final = 28
 """Pixels along each side of an image, as in MNIST."""
 
 _AT_ONCE: Final = 8
 """How many samples are drawn together: their pixels' distances to all strokes stay in the processor's cache."""
-_ROTATION: Final = 0.2
-"""The largest turn, in radians: 11 degrees."""
-_SLANT: Final = 0.25
 _SHIFT: Final = 0.06
 """The largest move, as a share of the image's side: 1.7 pixels."""
-_STRETCH: Final = (0.8, 1.05)
-_PEN: Final = (0.035, 0.065)
-"""Half the width of the pen, as a share of the image's side: 1 to 2 pixels."""
 
 _Floats = npt.NDArray[Any]
+_Range = tuple[float, float]
 
 
-def draw_digits(num_samples: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """How somebody writes: the range that each habit varies in, from one digit to the next.
+
+    Attributes:
+        turn: in radians, clockwise; left out, up to 11 degrees either way.
+        slant: how far the top of a digit leans, as a share of its height: below 0 to the right.
+        width, height: how much a digit is stretched.
+        pen: half the width of the pen, as a share of the image's side; left out, 1 to 2 pixels.
+    """
+
+    turn: _Range = (-0.2, 0.2)
+    slant: _Range = (-0.25, 0.25)
+    width: _Range = (0.8, 1.05)
+    height: _Range = (0.8, 1.05)
+    pen: _Range = (0.035, 0.065)
+
+    def narrowed(self, rng: np.random.Generator, share: float) -> "Hand":
+        """Returns one person's hand: of each range a random part, `share` times as long."""
+        lows, highs = np.array([[*ends] for ends in self._ranges()]).T
+        length = share * (highs - lows)
+        starts = rng.uniform(lows, highs - length)
+        return Hand(*((start, start + size) for start, size in zip(starts.tolist(), length.tolist(), strict=True)))
+
+    def _ranges(self) -> tuple[_Range, ...]:
+        return self.turn, self.slant, self.width, self.height, self.pen
+
+
+def draw_digits(
+    num_samples: int, rng: np.random.Generator, hand: Hand | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Draws digits, each as likely as the others.
 
     Args:
         num_samples: n, how many.
         rng: draws labels, shapes and pens.
+        hand: who writes; left out, anybody: all habits vary as far as a `Hand` lets them.
 
     Returns:
         Images (n, 28, 28) float32 from 0 (paper) to 1 (ink), and labels (n,) int64 from 0 to 9.
@@ -57,21 +85,22 @@ def draw_digits(num_samples: int, rng: np.random.Generator) -> tuple[npt.NDArray
     if num_samples < 0:
         message = f"cannot draw {num_samples} digits"
         raise DataError(message)
+    hand = Hand() if hand is None else hand
     labels = rng.integers(0, 10, num_samples)
     images = np.empty((num_samples, SIDE, SIDE), np.float32)
     for start in range(0, num_samples, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        images[part] = _draw(labels[part], rng)
+        images[part] = _draw(labels[part], hand, rng)
     return images, labels
 
 
-def _draw(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _draw(labels: npt.NDArray[np.int64], hand: Hand, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """(n,) -> (n, 28, 28): an image of each digit."""
     strokes = _strokes()[labels]  # (n, strokes, 2 ends, 2 coordinates)
-    ends = np.einsum("nij,nsej->nsei", _transforms(len(labels), rng), strokes - 0.5) + 0.5
+    ends = np.einsum("nij,nsej->nsei", _transforms(len(labels), hand, rng), strokes - 0.5) + 0.5
     ends += rng.uniform(-_SHIFT, _SHIFT, (len(labels), 1, 1, 2))
     distance = _distances(ends.astype(np.float32))
-    pen = rng.uniform(*_PEN, (len(labels), 1))
+    pen = rng.uniform(*hand.pen, (len(labels), 1))
     ink = np.clip((pen - distance) * SIDE + 0.5, 0, 1)
     return ink.reshape(-1, SIDE, SIDE).astype(np.float32)
 
@@ -94,11 +123,12 @@ def _distances(ends: _Floats) -> _Floats:
     return nearest
 
 
-def _transforms(num_samples: int, rng: np.random.Generator) -> _Floats:
+def _transforms(num_samples: int, hand: Hand, rng: np.random.Generator) -> _Floats:
     """Returns random turns, slants and stretches as matrices, (n, 2, 2)."""
-    angle = rng.uniform(-_ROTATION, _ROTATION, num_samples)
-    slant = rng.uniform(-_SLANT, _SLANT, num_samples)
-    width, height = rng.uniform(*_STRETCH, (2, num_samples))
+    angle = rng.uniform(*hand.turn, num_samples)
+    slant = rng.uniform(*hand.slant, num_samples)
+    width = rng.uniform(*hand.width, num_samples)
+    height = rng.uniform(*hand.height, num_samples)
     cosine, sine = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
     shape = np.stack([np.stack([width, slant * height], -1), np.stack([np.zeros_like(height), height], -1)], -2)

@@ -20,7 +20,7 @@ from typing import TypedDict
 from fedgdl.data.source import Source
 from fedgdl.errors import DataMissing
 
-__all__ = ["SourceReport", "cache_folder", "describe", "locate"]
+__all__ = ["SourceReport", "cache_folder", "describe", "locate", "stamps"]
 
 
 class SourceReport(TypedDict):
@@ -81,6 +81,12 @@ def locate(source: Source, root: str | None = None) -> tuple[Path, ...]:
     raise DataMissing(message)
 
 
+def stamps(files: tuple[Path, ...]) -> list[list[str | int]]:
+    """Returns each file's [name, size in bytes, time of change in ns]: what prepared data is made from, as JSON."""
+    stats = [(path.name, path.stat()) for path in files]
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+
+
 def describe(source: Source) -> SourceReport:
     """Returns what a source is and where it is, for a list of all of them."""
     found: str | None
@@ -102,10 +108,10 @@ def describe(source: Source) -> SourceReport:
 
 
 def _how_to_get(source: Source) -> str:
-    return (
-        f"Run `fedgdl data fetch {source.name}`, or set FEDGDL_DATA to a folder that holds "
-        f"{source.files[0].path}, or use generated data with `--set data.source=synthetic-mail`."
-    )
+    text = f"Run `fedgdl data fetch {source.name}`, or set FEDGDL_DATA to a folder that holds {source.files[0].path}"
+    if source.counterpart is None:
+        return f"{text}."
+    return f"{text}, or use generated data with `--set data.source={source.counterpart}`."
 
 
 def _is_file(path: Path) -> bool:

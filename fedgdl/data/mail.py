@@ -16,10 +16,10 @@ Example:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +27,17 @@ import numpy.typing as npt
 from fedgdl.config import DataConfig
 from fedgdl.data.dataset import BagExamples
 from fedgdl.data.partition import Groups
-from fedgdl.data.source import Source
+from fedgdl.data.split import Split, SplitSource
 from fedgdl.data.text import Vocabulary, distinct_tokens
 from fedgdl.errors import DataError
 from fedgdl.seeding import stream
 
-__all__ = ["HAM", "SPAM", "Mail", "MailSource", "MailSplit", "clean_split"]
+__all__ = ["CLASSES", "HAM", "SPAM", "Mail", "MailSource", "clean_split"]
 
 SPAM = 1
 HAM = 0
+CLASSES: Final = ("ham", "spam")
+"""What the labels mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +55,17 @@ class Mail:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MailSplit:
-    """A collection of e-mails, ready to be partitioned.
-
-    Attributes:
-        vocabulary: what the word ids mean.
-        examples: every different e-mail as a bag of word ids.
-        train_rows: (train,) int64, the rows of `examples` to train on, in file order; a row may come
-            again where a recipe wants it so.
-        test_rows: (test,) int64, the rows to test on.
-        groups: whose each training row is; none where the collection does not say.
-        counts: what was read, dropped and kept, for reports.
-    """
-
-    vocabulary: Vocabulary
-    examples: BagExamples
-    train_rows: npt.NDArray[np.int64]
-    test_rows: npt.NDArray[np.int64]
-    groups: Groups | None
-    counts: dict[str, int]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MailSource(Source):
-    """A source of e-mails.
+class MailSource(SplitSource):
+    """A source of e-mails or other messages, labelled 1 for spam and 0 for ham."""
 
-    Attributes:
-        split: makes the split from (the files in the order of `files`, the configuration, the seed).
-        settings: the fields of `DataConfig` that the split depends on.
-        is_seeded: whether the split depends on the seed.
-    """
-
-    split: Callable[[tuple[Path, ...], DataConfig, int], MailSplit]
     settings: tuple[str, ...] = ("test_fraction", "min_count", "max_tokens")
     is_seeded: bool = True
+    counterpart: str | None = "synthetic-mail"
+    example_noun: str = "messages"
 
 
-def clean_split(mails: Iterable[Mail], config: DataConfig, seed: int) -> MailSplit:
+def clean_split(mails: Iterable[Mail], config: DataConfig, seed: int) -> Split:
     """Returns a split in which no e-mail comes twice and test words unseen in training are dropped.
 
     Two e-mails are the same when they have the same set of tokens (the first
@@ -127,7 +102,8 @@ def clean_split(mails: Iterable[Mail], config: DataConfig, seed: int) -> MailSpl
         "unknown_words_in_test": int(num_unknown[test_rows].sum()),
     }
     groups = Groups.of(owners, collected.owners) if all(collected.owners) else None
-    return MailSplit(vocabulary, examples, train_rows, test_rows, groups, counts)
+    words = {"vocabulary": list(vocabulary.words), "classes": list(CLASSES)}
+    return Split(examples, train_rows, test_rows, groups, counts, words)
 
 
 class _Collection:

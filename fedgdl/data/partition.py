@@ -1,6 +1,6 @@
-"""Splits the rows of a training set into clients: every row to exactly one of them.
+"""Splits the rows of a training set into clients: no row to two of them, and none is lost but with its client.
 
-Not here: the split into training and test rows, which comes first (`fedgdl.data.mail`).
+Not here: the split into training and test rows, which comes first (`fedgdl.data.split`).
 
 Example:
     >>> from fedgdl.config import PartitionConfig
@@ -11,7 +11,7 @@ Example:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,24 +51,39 @@ class Groups:
         return cls(ordered, np.array([index[group] for group in group_of_row], dtype=np.int64))
 
 
-def partition(config: PartitionConfig, num_rows: int, groups: Groups | None, seed: int) -> dict[str, Rows]:
-    """Returns the rows of each client, disjoint and together all of them.
+def partition(
+    config: PartitionConfig,
+    num_rows: int,
+    groups: Groups | None,
+    seed: int,
+    labels: npt.NDArray[Any] | None = None,
+) -> dict[str, Rows]:
+    """Returns the rows of each client: disjoint, and together all of them but for clients that are left out.
 
     Args:
-        config: `"natural"`, `"iid"` or `"shares"`. Parts of an iid split differ by at most one row;
-            the parts of shares are rounded so that every boundary is within half a row.
+        config: `"natural"`, `"iid"`, `"shares"` or `"shards"`. Parts of an iid split differ by at most one
+            row, and so do the pieces of a split by label; the parts of shares are rounded so that every
+            boundary is within half a row. Natural clients with fewer than `min_examples` rows are left out.
         num_rows: how many training rows there are.
         groups: the natural groups of the rows; none: the data set has none.
         seed: the experiment's seed; a natural split does not depend on it.
+        labels: (rows,) integers, each row's class; `"shards"` sorts by it.
 
     Returns:
         Sorted int64 row numbers by client id, in the order of the ids.
 
     Raises:
-        DataError: the data set has no natural groups, or a client would have no rows.
+        DataError: the data set has no natural groups, or no single label for each row; or a client would have no rows.
+
+    Source:
+        `"shards"`: H. B. McMahan, E. Moore, D. Ramage, S. Hampson, B. Aguera y Arcas, "Communication-Efficient
+        Learning of Deep Networks from Decentralized Data", AISTATS 2017, section 3 (the "pathological non-IID"
+        partition: 100 clients with two shards of 300 digits each).
     """
     if config.kind == "natural":
-        parts = _natural(groups)
+        parts = _natural(config, groups)
+    elif config.kind == "shards":
+        parts = _shards(config, num_rows, labels, seed)
     else:
         names, bounds = _iid(config, num_rows) if config.kind == "iid" else _shares(config, num_rows)
         order = stream(seed, "partition").permutation(num_rows).astype(np.int64)
@@ -79,7 +94,7 @@ def partition(config: PartitionConfig, num_rows: int, groups: Groups | None, see
     return dict(sorted(parts.items()))
 
 
-def _natural(groups: Groups | None) -> dict[str, Rows]:
+def _natural(config: PartitionConfig, groups: Groups | None) -> dict[str, Rows]:
     if groups is None:
         message = (
             'data.partition.kind = "natural", but this data set does not say whose its examples are; '
@@ -87,18 +102,55 @@ def _natural(groups: Groups | None) -> dict[str, Rows]:
         )
         raise DataError(message)
     order = np.argsort(groups.of_row, kind="stable")
-    bounds = np.cumsum(np.bincount(groups.of_row, minlength=len(groups.names)))
-    return dict(zip(groups.names, np.split(order, bounds[:-1]), strict=True))
+    sizes = np.bincount(groups.of_row, minlength=len(groups.names))
+    parts = dict(zip(groups.names, np.split(order, np.cumsum(sizes)[:-1]), strict=True))
+    kept = {name: rows for name, rows in parts.items() if len(rows) >= config.min_examples}
+    if not kept:
+        message = (
+            f"no client has data.partition.min_examples = {config.min_examples} training examples; "
+            f"the largest has {sizes.max(initial=0)}"
+        )
+        raise DataError(message)
+    return kept
+
+
+def _shards(config: PartitionConfig, num_rows: int, labels: npt.NDArray[Any] | None, seed: int) -> dict[str, Rows]:
+    """Returns the clients' rows: the rows sorted by label, cut into shards, which are dealt out at random."""
+    if labels is None or labels.shape != (num_rows,):
+        message = (
+            'data.partition.kind = "shards" sorts by label, but the examples of this data set have none of their own'
+        )
+        raise DataError(message)
+    names = _client_names(config)
+    num_shards = len(names) * config.shards_per_client
+    if num_shards > num_rows:
+        message = (
+            f"{num_rows} training examples cannot be cut into {len(names)} x {config.shards_per_client} shards; lower "
+            "data.partition.clients or data.partition.shards_per_client"
+        )
+        raise DataError(message)
+    order = np.argsort(labels, kind="stable").astype(np.int64)
+    shards = np.split(order, np.arange(1, num_shards, dtype=np.int64) * num_rows // num_shards)
+    dealt = stream(seed, "partition").permutation(num_shards).reshape(len(names), config.shards_per_client)
+    hands = dealt.tolist()
+    return {
+        name: np.sort(np.concatenate([shards[index] for index in hand]))
+        for name, hand in zip(names, hands, strict=True)
+    }
 
 
 def _iid(config: PartitionConfig, num_rows: int) -> tuple[Sequence[str], Rows]:
     """Returns the clients' names and the end of each one's part."""
+    names = _client_names(config)
+    return names, np.arange(1, len(names) + 1, dtype=np.int64) * num_rows // len(names)
+
+
+def _client_names(config: PartitionConfig) -> Sequence[str]:
     clients = config.clients
     if clients is None:
-        message = 'data.partition.kind = "iid" needs data.partition.clients: a number, or names'
+        message = f'data.partition.kind = "{config.kind}" needs data.partition.clients: a number, or names'
         raise DataError(message)
-    names = clients if isinstance(clients, tuple) else _numbered(clients)
-    return names, np.arange(1, len(names) + 1, dtype=np.int64) * num_rows // len(names)
+    return clients if isinstance(clients, tuple) else _numbered(clients)
 
 
 def _numbered(count: int) -> list[str]:
@@ -118,10 +170,9 @@ def _shares(config: PartitionConfig, num_rows: int) -> tuple[Sequence[str], Rows
 
 
 def _empty_client(client_id: str, config: PartitionConfig, num_rows: int) -> str:
-    what = {
-        "natural": "the source gives it none; use data.partition.kind = "
-        '"iid", a smaller data.test_fraction, or (for generated data) more data.examples',
-        "iid": "ask for fewer clients in data.partition.clients",
-        "shares": "raise its share in data.partition.shares",
-    }[config.kind]
-    return f"client {client_id!r} would get none of the {num_rows} training examples: {what}"
+    remedy = (
+        "raise its share in data.partition.shares"
+        if config.kind == "shares"
+        else "ask for fewer clients in data.partition.clients"
+    )
+    return f"client {client_id!r} would get none of the {num_rows} training examples: {remedy}"

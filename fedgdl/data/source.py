@@ -1,8 +1,8 @@
 """What the library knows of a data set: its name, its files, where they come from and how to check them.
 
 A source is a value, so that locating, fetching and caching treat every data set alike and know
-nothing of what is in it. A kind of data (e-mail, say) adds its own fields in a subclass; see
-`fedgdl.data.mail.MailSource`.
+nothing of what is in it. A source whose examples can become clients adds how they are split; see
+`fedgdl.data.split.SplitSource`.
 
 Not here: the list of sources (`fedgdl.data.registry`) and the reading of any of them
 (`fedgdl.data.sources`).
@@ -57,6 +57,7 @@ class Source:
         citation: the paper to cite; empty for none.
         files: what has to be on this machine; none for generated data.
         is_synthetic: whether the examples are generated.
+        counterpart: the generated data set that can stand in for it; none for one that is generated itself.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Source:
     citation: str = ""
     files: tuple[SourceFile, ...] = ()
     is_synthetic: bool = False
+    counterpart: str | None = None
 
     @property
     def num_bytes(self) -> int:

@@ -1,11 +1,19 @@
 """Federated learning without processes: tasks, local training, strategies, evaluation, records."""
 
-from fedgdl.federated.evaluation import Metrics, evaluate
+from fedgdl.federated.evaluation import Metrics, evaluate, is_evaluated
 from fedgdl.federated.history import ClientRecord, RoundRecord
+from fedgdl.federated.pooling import pool_examples
 from fedgdl.federated.sampling import sample_cohort
 from fedgdl.federated.strategy import FedAvg, Strategy, make_strategy
-from fedgdl.federated.task import Task, find_task
-from fedgdl.federated.training import train_client
+from fedgdl.federated.task import Task, check_task, find_task
+from fedgdl.federated.training import (
+    make_optimizer,
+    num_visits,
+    plan_of_round,
+    require_a_batch,
+    train_batches,
+    train_client,
+)
 from fedgdl.federated.update import ClientUpdate
 
 __all__ = [
@@ -16,9 +24,17 @@ __all__ = [
     "RoundRecord",
     "Strategy",
     "Task",
+    "check_task",
     "evaluate",
     "find_task",
+    "is_evaluated",
+    "make_optimizer",
     "make_strategy",
+    "num_visits",
+    "plan_of_round",
+    "pool_examples",
+    "require_a_batch",
     "sample_cohort",
+    "train_batches",
     "train_client",
 ]

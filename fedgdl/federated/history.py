@@ -6,7 +6,7 @@ Example:
     'worker died'
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = ["ClientRecord", "RoundRecord"]
@@ -39,13 +39,16 @@ class RoundRecord:
         round_index: counted from 1.
         status: `"done"`, or `"failed"`: too few updates came, or they gave no usable model, and the model
             stayed as it was.
-        loss: mean loss of a test example after the round; none where nothing was evaluated.
-        accuracy: share of test examples predicted right after the round, 0 to 1.
+        loss: mean loss of a test target (an example, or a position of a sequence) after the round; none where
+            nothing was evaluated.
+        accuracy: share of test targets predicted right after the round, 0 to 1; none likewise.
         seconds: wall-clock time of training, aggregation and evaluation.
         bytes_up: bytes of the messages that reached the coordinator.
         bytes_down: bytes of the messages it sent, plus the parameter vector once for each client, although
             workers on this machine read it from shared memory.
         clients: one record for each client of the cohort, in the order of their ids.
+        metrics: the task's own metrics after the round, name -> mean of a test target; empty where it has none, or
+            nothing was evaluated.
     """
 
     round_index: int
@@ -56,6 +59,7 @@ class RoundRecord:
     bytes_up: int
     bytes_down: int
     clients: tuple[ClientRecord, ...]
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[ClientRecord, ...]:

@@ -1,26 +1,41 @@
 """What a federation learns: a task is a model, its loss, its metrics and the clients' data.
 
-A task of your own is a small class with the five methods of `Task`; name it in the
-configuration as `task = "module:Name"`, or hand an instance to `experiments.simulate`.
+A task of your own derives from `Task` and says where its data is and how its model is built. All else has
+defaults for classification: a batch then has `inputs`, which the model takes, and `labels`, whole numbers, and the
+model gives a score for each class. Name it in the configuration as `task = "module:Name"`, or hand an instance to
+`experiments.simulate`.
+
+Not here: the library's own tasks (`fedgdl.federated.tasks`).
 
 Example:
-    >>> find_task("spam").__class__.__name__
-    'SpamTask'
+    >>> import numpy as np
+    >>> from types import SimpleNamespace
+    >>> from fedgdl import nn
+    >>> class Stripes(Task):
+    ...     def load_data(self, experiment):
+    ...         ...
+    ...     def build_model(self, data, experiment, rng):
+    ...         return nn.Linear(4, 3, rng=rng)
+    >>> words = SimpleNamespace(labels=np.array([[0, 2, -1], [1, -1, -1]]))  # two sequences, padded to three labels
+    >>> Stripes().count_targets(words)
+    3
 """
 
 import importlib
-from typing import Any, Final, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fedgdl.autograd import Tensor
+from fedgdl.autograd import Tensor, softmax_cross_entropy
 from fedgdl.config import Experiment, nearest
 from fedgdl.data.dataset import Batch, FederatedDataset
 from fedgdl.errors import ConfigError
 from fedgdl.nn import Module
 
-__all__ = ["TASKS", "Task", "find_task"]
+__all__ = ["TASKS", "Task", "check_task", "find_task"]
 
 BatchT = TypeVar("BatchT", bound=Batch)
 
@@ -33,14 +48,32 @@ TASKS: Final = {
     "spam": "fedgdl.federated.tasks.spam:SpamTask",
 }
 
+_METHODS: Final = {
+    "load_data": "experiment",
+    "build_model": "data, experiment, rng",
+    "predict": "model, batch",
+    "loss": "prediction, batch",
+    "count_correct": "prediction, batch",
+    "count_targets": "batch",
+    "metrics": "prediction, batch",
+}
+"""What every task has: name -> parameters after self."""
 
-class Task(Protocol[BatchT]):
-    """A learning problem. An instance holds no state between calls and can be made without arguments."""
+_WITHOUT_DEFAULT: Final = ("load_data", "build_model")
 
+
+class Task(ABC, Generic[BatchT]):
+    """A learning problem. An instance holds no state between calls and can be made without arguments.
+
+    What is predicted and counted is a *target*: a label. An example has one, or, where it is a sequence, one for each
+    of its positions; labels below 0 fill shorter sequences up and are no targets. Losses and accuracies are per target.
+    """
+
+    @abstractmethod
     def load_data(self, experiment: Experiment) -> FederatedDataset[BatchT]:
         """Returns the clients' and the test examples; called by the coordinator and by every worker."""
-        ...
 
+    @abstractmethod
     def build_model(
         self,
         data: Any,  # noqa: ANN401 (whatever `load_data` returned)
@@ -52,19 +85,48 @@ class Task(Protocol[BatchT]):
         One model serves a worker's clients one after another, and only its parameters are set anew for each: it must
         keep no other state that training changes, or results would depend on who trains where.
         """
-        ...
 
     def predict(self, model: Module, batch: BatchT) -> Tensor:
-        """Returns the model's output for a batch; its first axis is the examples."""
-        ...
+        """Returns the model's output for a batch; its first axis is the examples.
+
+        By default `model(batch.inputs)`: scores (examples, classes), or (examples, positions, classes).
+        """
+        scores: Tensor = model(_part(batch, "inputs", "predict"))
+        return scores
 
     def loss(self, prediction: Tensor, batch: BatchT) -> Tensor:
-        """Returns the scalar sum (not the mean) of the examples' losses."""
-        ...
+        """Returns the scalar sum (not the mean) of the targets' losses.
+
+        By default the cross-entropy of the softmax of the scores.
+        """
+        labels = _labels(batch, "loss").astype(np.int64, copy=False)
+        if labels.ndim == 1 or not (labels < 0).any():
+            return softmax_cross_entropy(prediction, labels, "sum")
+        losses = softmax_cross_entropy(prediction, np.maximum(labels, 0), "none")
+        return (losses * (labels >= 0).astype(losses.dtype)).sum()
 
     def count_correct(self, prediction: npt.NDArray[Any], batch: BatchT) -> int:
-        """Returns how many examples are predicted right."""
-        ...
+        """Returns how many targets are predicted right.
+
+        By default those whose own class has the highest score.
+        """
+        labels = _labels(batch, "count_correct")
+        return int(np.count_nonzero(prediction.argmax(-1) == labels))
+
+    def count_targets(self, batch: BatchT) -> int:
+        """Returns how many targets a batch has.
+
+        By default its number of examples or, where these are sequences, of labels from 0 on.
+        """
+        labels = getattr(batch, "labels", None)
+        return len(batch) if labels is None or labels.ndim == 1 else int(np.count_nonzero(labels >= 0))
+
+    def metrics(self, prediction: npt.NDArray[Any], batch: BatchT) -> dict[str, float]:
+        """Returns further sums over the targets, name -> sum; a round's record has them divided by the targets.
+
+        By default none. Asked for test examples only.
+        """
+        return {}
 
 
 def find_task(name: str) -> Task[Any]:
@@ -74,7 +136,8 @@ def find_task(name: str) -> Task[Any]:
         name: a task of this library, or `"module:Name"` of a class that can be imported.
 
     Raises:
-        ConfigError: there is no such task, module or class, or the class cannot be made without arguments.
+        ConfigError: there is no such task, module or class, the class cannot be made without arguments, or it lacks
+            a method that a task has.
     """
     path = TASKS.get(name, name)
     module_name, colon, class_name = path.partition(":")
@@ -90,12 +153,64 @@ def find_task(name: str) -> Task[Any]:
     if not isinstance(task_class, type):
         message = f'task = "{name}": {class_name} is not a class'
         raise ConfigError(message)
+    lacking = _lacking(task_class)
+    if lacking:
+        message = f'task = "{name}": {lacking}'
+        raise ConfigError(message)
     try:
         task: Task[Any] = task_class()
     except TypeError as error:
         message = f'task = "{name}" cannot be made without arguments: {error}'
         raise ConfigError(message) from error
     return task
+
+
+def check_task(task: object) -> None:
+    """Refuses what is no task: it must have all methods of `Task`, derived from it or not.
+
+    Raises:
+        ConfigError: names the methods that it lacks, and what to do.
+    """
+    if isinstance(task, type):
+        message = f"a task is an instance, not the class {task.__name__}: pass {task.__name__}()"
+        raise ConfigError(message)
+    lacking = _lacking(task)
+    if lacking:
+        raise ConfigError(lacking)
+
+
+def _lacking(task: object) -> str:
+    """Returns which methods a task, or the class of one, lacks and what to do; nothing where it has all."""
+    name = task.__name__ if isinstance(task, type) else type(task).__name__
+    undefined: Iterable[str] = getattr(task, "__abstractmethods__", ())
+    missing = [method for method in _METHODS if method in undefined or not callable(getattr(task, method, None))]
+    if not missing:
+        return ""
+    text = f"the task {name} has no {', '.join(f'{method}(self, {_METHODS[method]})' for method in missing)}"
+    to_define = [method for method in missing if method in _WITHOUT_DEFAULT]
+    remedies = [f"define {' and '.join(to_define)}"] if to_define else []
+    if len(to_define) < len(missing):
+        remedies.append("derive the class from fedgdl.federated.Task, which has defaults for classification")
+    return f"{text}; {', and '.join(remedies)}"
+
+
+def _labels(batch: Batch, method: str) -> npt.NDArray[np.integer]:
+    labels: npt.NDArray[np.integer] = _part(batch, "labels", method)
+    return labels
+
+
+def _part(batch: Batch, name: str, method: str) -> Any:  # noqa: ANN401 (inputs are whatever the model takes)
+    """Returns the inputs or labels of a batch.
+
+    Raises:
+        ConfigError: it has none, so the task needs a method of its own in place of the default.
+    """
+    try:
+        return getattr(batch, name)
+    except AttributeError:
+        kind = type(batch).__name__
+        message = f"a batch of {kind} has no {name}, which Task.{method} reads; define {method} in your own task"
+        raise ConfigError(message) from None
 
 
 def _is_dotted_name(text: str) -> bool:

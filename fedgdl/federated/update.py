@@ -25,8 +25,9 @@ class ClientUpdate:
     Attributes:
         delta: (d,) array of the model's dtype, the client's parameters minus the server's.
         num_examples: how many examples the client has.
-        train_loss: mean loss of an example in the client's last epoch, while its weights changed.
-        train_accuracy: share of examples predicted right in that epoch, 0 to 1.
+        train_loss: mean loss of a target (an example, or a position of a sequence) in the client's last epoch, while
+            its weights changed.
+        train_accuracy: share of targets predicted right in that epoch, 0 to 1.
     """
 
     delta: npt.NDArray[Any]

@@ -132,7 +132,7 @@ class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         terms: the bytes of each named term, little-endian, in the dtype of the model.
         num_examples: how many examples the client has.
-        train_loss: mean loss of an example in its last epoch; where training diverged it may be NaN or
+        train_loss: mean loss of a target in its last epoch; where training diverged it may be NaN or
             infinite, which passes the wire so that the aggregation can say so by name.
         train_accuracy: share predicted right in that epoch.
     """

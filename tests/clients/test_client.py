@@ -1,11 +1,12 @@
 """One client's part of a round."""
 
+import dataclasses
 import math
 import sys
 
 import numpy as np
 import pytest
-from federation import Bench, LineTask, Points, PointsData, make_data, make_experiment, make_points
+from federation import Bench, LineTask, Points, PointsData, ThinnedLineTask, make_data, make_experiment, make_points
 
 from clients.client import Client, Participation
 from clients.faults import Faults
@@ -62,6 +63,25 @@ def test_the_shuffle_is_one_of_round_and_client(round_index: int, client_id: str
     assert here != there
     common.parameters.vector[:] = 0
     assert Client("ann", POINTS).take_part(bench.task(["ann"], round_index=1), common) == here
+
+
+def test_dropout_is_one_of_round_and_client_and_apart_from_the_shuffle() -> None:
+    """Oracle: the same training by hand, with both streams of their names."""
+    training = TrainingConfig(learning_rate=0.05, epochs=2, batch_size=3)
+    bench, common = participation(training=training)
+    task = ThinnedLineTask()
+    model = task.build_model(task.data, common.experiment, np.random.default_rng(0))
+    common = dataclasses.replace(common, task=task, model=model, parameters=model.flatten())
+    here = decode_struct(Client("ann", POINTS).take_part(bench.task(["ann"], round_index=4), common), PlainUpdate)
+    common.parameters.vector[:] = 0
+    shuffle, dropout = (
+        stream(common.experiment.seed, purpose, round_index=4, client_id="ann") for purpose in ("shuffle", "dropout")
+    )
+    update = train_client(task, model, common.parameters, POINTS, training, shuffle, dropout_rng=dropout)
+    assert here.terms["weighted_delta"] == (update.delta * 7).tobytes()
+    common.parameters.vector[:] = 0
+    there = decode_struct(Client("ann", POINTS).take_part(bench.task(["ann"], round_index=5), common), PlainUpdate)
+    assert there.terms["weighted_delta"] != here.terms["weighted_delta"]
 
 
 def test_a_client_without_examples_says_so() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from federation import make_experiment
 
 from experiments import Callback, RunHistory, load_config, simulate
 from experiments.simulation import shipped_configs
-from fedgdl.config import Experiment
+from fedgdl.config import EngineConfig, Experiment, TrainingConfig, parse_experiment
 from fedgdl.errors import ConfigError, DataMissing
 from fedgdl.federated import RoundRecord
 from server.recorder import Recorder
@@ -32,7 +33,7 @@ def test_a_file_of_one_s_own_is_read_and_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("spam-bok", ["no experiment 'spam-bok'", "did you mean spam-book?", "shipped: spam, spam-book"]),
+        ("spam-bok", ["no experiment 'spam-bok'", "did you mean spam-book?", "(shipped: ", "spam, spam-book"]),
         ("nothing-like-it", ["no experiment", "or give the path of a .toml file"]),
         ("missing.toml", ["missing.toml cannot be read"]),
     ],
@@ -202,7 +203,7 @@ def test_the_fallback_is_used_and_said(
 
 
 def test_a_task_that_cannot_be_sent_to_workers_is_refused_in_words() -> None:
-    from fedgdl.federated.spam_task import SpamTask
+    from fedgdl.federated.tasks.spam import SpamTask
 
     class Unsendable(SpamTask):
         def __reduce__(self) -> str:
@@ -216,11 +217,11 @@ def test_a_task_that_cannot_be_sent_to_workers_is_refused_in_words() -> None:
 
 
 def test_an_empty_client_is_named_and_left_out() -> None:
-    from fedgdl.data import BagExamples, PreparedMail
-    from fedgdl.federated.spam_task import SpamTask
+    from fedgdl.data import BagExamples, PreparedDataset
+    from fedgdl.federated.tasks.spam import SpamTask
 
     class EmptyBob(SpamTask):
-        def load_data(self, experiment: Any) -> PreparedMail:
+        def load_data(self, experiment: Any) -> PreparedDataset:
             mail = super().load_data(experiment)
             of_all = mail.client
             mail.client = lambda client_id: BagExamples.of([], []) if client_id == "bob" else of_all(client_id)  # type: ignore[method-assign]
@@ -248,3 +249,59 @@ def test_an_experiment_put_together_in_python_is_checked_like_a_file() -> None:
 def test_a_fault_that_would_never_happen_is_refused(fault: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         simulate(load_config("spam", [*SMALL, "engine.kind=inline", f"faults.events=[{fault}]"]))
+
+
+def test_a_run_ends_after_the_first_tested_round_that_is_good_enough() -> None:
+    config = [*SMALL, "engine.kind=inline", "rounds=6"]
+    accuracies = [record.accuracy for record in simulate(load_config("spam", config)).rounds]
+    assert None not in accuracies
+    target = accuracies[2]
+    first = next(index for index, accuracy in enumerate(accuracies, start=1) if accuracy >= target)  # type: ignore[operator]
+    history = simulate(load_config("spam", [*config, f"until_accuracy={target}"]))
+    assert history.status == "done"
+    assert [record.accuracy for record in history.rounds] == accuracies[:first]
+    tested_seldom = simulate(load_config("spam", [*config, f"until_accuracy={target}", "evaluate_every=2"]))
+    assert [record.accuracy for record in tested_seldom.rounds] in (
+        [None, accuracies[1]],
+        [None, accuracies[1], None, accuracies[3]],
+    )
+    assert tested_seldom.has_reached_target
+    assert tested_seldom.to_dict()["rounds_to_target"] == tested_seldom.rounds_to(target)
+
+
+def test_a_target_that_is_not_reached_leaves_the_run_done_and_says_so() -> None:
+    history = simulate(load_config("spam", [*SMALL, "engine.kind=inline", "until_accuracy=1"]))
+    assert (history.status, len(history.rounds), history.has_reached_target) == ("done", 2, False)
+    assert history.to_dict()["rounds_to_target"] is None
+    assert "rounds_to_target" not in simulate(load_config("spam", [*SMALL, "engine.kind=inline"])).to_dict()
+
+
+def test_dropout_and_momentum_give_the_same_bits_in_every_engine() -> None:
+    """Cohorts of four of seven clients: who trains where and after whom is of no account."""
+    training = TrainingConfig(
+        0.0625, 2, 2, momentum=0.5, weight_decay=0.01, clip_grad_norm=3.0, learning_rate_decay=0.5
+    )
+    config = {"task": "federation:ThinnedLineTask", "training": training, "cohort_size": 2, "rounds": 3}
+    inline = simulate(make_experiment(**config))
+    for workers in (1, 2):
+        engine = EngineConfig(workers=workers)
+        processes = simulate(make_experiment(**config, engine=engine))
+        assert processes.model.sha256() == inline.model.sha256()
+        assert [record.loss for record in processes.rounds] == [record.loss for record in inline.rounds]
+    without = {**config, "task": "federation:LineTask"}
+    assert simulate(make_experiment(**without)).model.sha256() != inline.model.sha256()
+
+
+def test_an_object_that_is_no_task_is_refused_by_what_it_lacks() -> None:
+    class OldTask:
+        load_data = build_model = predict = loss = count_correct = print
+
+    with pytest.raises(ConfigError, match=r"OldTask has no count_targets\(self, batch\), metrics"):
+        simulate(make_experiment(), task=OldTask())  # type: ignore[arg-type]
+
+
+def test_a_task_of_ones_own_needs_no_data_source() -> None:
+    text = "name='points'\ntask='federation:LineTask'\ntraining={learning_rate=0.1}\nengine={kind='inline'}"
+    history = simulate(parse_experiment(text, "points.toml"))
+    assert history.status == "done"
+    assert history.experiment.data.source == ""

@@ -10,7 +10,7 @@ from federation import make_data
 from scene import SIZES, START, Scene, mean_of, result, terms
 from scripted_engine import Dies
 
-from fedgdl.config import StrategyConfig
+from fedgdl.config import StrategyConfig, TrainingConfig
 from fedgdl.errors import DataError, RunFailed
 from fedgdl.federated import evaluate, sample_cohort
 from fedgdl.wire import (
@@ -47,6 +47,24 @@ def test_tasks_carry_the_plan_the_round_and_parameters_that_can_be_read() -> Non
         assert (task.round_index, task.plan) == (7, scene.federation.experiment.training)
         where = task.parameters
         np.testing.assert_array_equal(scene.federation.slots.read(where.slot, where.version, where.sha256), START)
+
+
+def test_tasks_carry_the_learning_rate_that_has_decayed_until_their_round() -> None:
+    scene = Scene(training=TrainingConfig(0.5, learning_rate_decay=0.25, momentum=0.9)).started()
+    for round_index in (1, 2, 3):
+        scene.coordinator.run_round(round_index)
+    rates = {task.round_index: task.plan.learning_rate for _, task in scene.engine.tasks}
+    assert rates == {1: 0.5, 2: 0.125, 3: 0.03125}
+    assert {task.plan.momentum for _, task in scene.engine.tasks} == {0.9}
+
+
+def test_a_round_after_which_no_test_is_due_has_no_loss_and_no_accuracy() -> None:
+    scene = Scene(rounds=3, evaluate_every=2).started()
+    records = [scene.coordinator.run_round(round_index) for round_index in (1, 2, 3)]
+    assert [record.loss is None for record in records] == [True, False, False]
+    assert [record.accuracy is None for record in records] == [True, False, False]
+    metrics = evaluate(scene.federation.task, scene.federation.model, scene.federation.data.test)
+    assert (records[2].loss, records[2].accuracy) == (metrics.loss, metrics.accuracy)
 
 
 def test_each_round_starts_from_the_model_of_the_one_before() -> None:

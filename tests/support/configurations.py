@@ -11,6 +11,7 @@ from fedgdl.config import (
     Experiment,
     FaultConfig,
     FaultsConfig,
+    ModelConfig,
     PartitionConfig,
     StrategyConfig,
     TrainingConfig,
@@ -31,6 +32,20 @@ def training_configs() -> st.SearchStrategy[TrainingConfig]:
         loss_reduction=st.sampled_from(["mean", "sum"]),
         shuffle=st.booleans(),
         drop_last=st.booleans(),
+        learning_rate_decay=st.floats(0, 1, exclude_min=True),
+        momentum=st.floats(0, 1, exclude_max=True),
+        weight_decay=st.floats(0, MILLION),
+        clip_grad_norm=st.none() | st.floats(0, 1_000_000_000, exclude_min=True),
+    )
+
+
+def model_configs() -> st.SearchStrategy[ModelConfig]:
+    """Draws every kind of valid model sizes."""
+    return st.builds(
+        ModelConfig,
+        hidden=st.none() | st.lists(COUNTS, max_size=4).map(tuple),
+        embedding_size=st.none() | COUNTS,
+        dropout=st.floats(0, 1, exclude_max=True),
     )
 
 
@@ -96,7 +111,10 @@ def experiments(draw: st.DrawFn) -> Experiment:
             examples=draw(st.integers(10, MILLION)),
         ),
         training=draw(training_configs()),
+        model=draw(model_configs()),
         rounds=num_rounds,
+        until_accuracy=draw(st.none() | st.floats(0, 1, exclude_min=True)),
+        evaluate_every=draw(COUNTS),
         seed=draw(st.integers(0, 2**63 - 1)),
         cohort_size=cohort_size,
         dtype=draw(st.sampled_from(["float32", "float64"])),

@@ -1,5 +1,7 @@
 """A tiny federation in memory, to be put together as a test needs it: points on a line, a linear model, a task."""
 
+import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +14,8 @@ from clients.worker import Worker
 from fedgdl.autograd import Parameter, Tensor, squared_error
 from fedgdl.config import DataConfig, EngineConfig, Experiment, TrainingConfig
 from fedgdl.errors import DataError, DataMissing
-from fedgdl.federated import make_strategy
-from fedgdl.nn import Module
+from fedgdl.federated import Task, make_strategy
+from fedgdl.nn import Dropout, Module
 from fedgdl.parameters import Layout, Parameters
 from fedgdl.runtime import ParameterSlots
 from fedgdl.seeding import stream
@@ -84,7 +86,19 @@ class Line(Module):
         return (Tensor(inputs) @ self.weight).reshape(-1) + self.bias
 
 
-class LineTask:
+class ThinnedLine(Line):
+    """The same of inputs of which training leaves a quarter out."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(dtype)
+        self.dropout = Dropout(0.25)
+
+    def forward(self, inputs: npt.NDArray[Any]) -> Tensor:
+        """Returns (n,) predictions for (n, 2) inputs."""
+        return (self.dropout(Tensor(inputs)) @ self.weight).reshape(-1) + self.bias
+
+
+class LineTask(Task[Points]):
     """Least squares through points."""
 
     def __init__(self, data: PointsData | None = None) -> None:
@@ -112,6 +126,14 @@ class LineTask:
         return int(np.count_nonzero(np.abs(prediction - batch.targets) < 0.5))
 
 
+class ThinnedLineTask(LineTask):
+    """Least squares with dropout."""
+
+    def build_model(self, data: PointsData, experiment: Experiment, rng: np.random.Generator) -> Module:
+        """Returns a line through the origin, level."""
+        return ThinnedLine(experiment.dtype)
+
+
 class RaisingTask(LineTask):
     """Raises in the middle of training when a batch holds `POISON`, leaving half a step's gradients behind."""
 
@@ -122,6 +144,34 @@ class RaisingTask(LineTask):
             message = "this point \udcff is poison"  # a character that UTF-8 cannot express
             raise ArithmeticError(message)
         return super().loss(prediction, batch)
+
+
+class NeedyTask(LineTask):
+    """Cannot be made without an argument."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+
+
+class DeadlyTask(LineTask):
+    """Ends its process, without a word, in the training of whoever has nine points."""
+
+    def count_correct(self, prediction: npt.NDArray[Any], batch: Points) -> int:
+        """Returns how many predictions are near."""
+        if len(batch) == 9:
+            os._exit(3)
+        return super().count_correct(prediction, batch)
+
+
+class NowhereElseTask(LineTask):
+    """Has data in the process that starts the others alone."""
+
+    def load_data(self, experiment: Experiment) -> PointsData:
+        """Returns the data, or raises."""
+        if multiprocessing.parent_process() is not None:
+            message = "the points are elsewhere"
+            raise DataError(message)
+        return super().load_data(experiment)
 
 
 class NoDataTask(LineTask):

@@ -24,8 +24,9 @@ from typing import Final
 
 from fedgdl.config import DataConfig
 from fedgdl.data.archives import read_tar
-from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
+from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, clean_split
 from fedgdl.data.source import SourceFile, blame
+from fedgdl.data.split import Split
 from fedgdl.errors import DataCorrupt
 from fedgdl.progress import watched
 
@@ -119,7 +120,7 @@ def _check_text(name: str, data: bytes) -> None:
         raise DataCorrupt(message)
 
 
-def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:
+def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> Split:
     return clean_split(_all_mails(paths), config, seed)
 
 

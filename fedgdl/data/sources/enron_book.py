@@ -26,10 +26,11 @@ import numpy as np
 
 from fedgdl.config import DataConfig
 from fedgdl.data.dataset import BagExamples
-from fedgdl.data.mail import HAM, SPAM, MailSource, MailSplit
+from fedgdl.data.mail import CLASSES, HAM, SPAM, MailSource
 from fedgdl.data.partition import Groups, Rows
 from fedgdl.data.source import blame
 from fedgdl.data.sources.enron import CITATION, LICENCE, PARTS
+from fedgdl.data.split import Split
 from fedgdl.data.text import Vocabulary
 from fedgdl.errors import DataCorrupt
 
@@ -51,7 +52,7 @@ def tokens_of_line(data: bytes) -> list[str]:
     return list(dict.fromkeys(line.decode("utf-8", "ignore").split(" ")))
 
 
-def split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:  # noqa: ARG001 (fixed by the recipe)
+def split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> Split:  # noqa: ARG001 (fixed by the recipe)
     """Returns the book's training and test rows over its vocabulary.
 
     Args:
@@ -87,7 +88,8 @@ def split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit: 
         "test": len(test_rows),
         "words": len(vocabulary),
     }
-    return MailSplit(vocabulary, examples, train_rows, test_rows, _clients(len(train_rows)), counts)
+    words = {"vocabulary": list(vocabulary.words), "classes": list(CLASSES)}
+    return Split(examples, train_rows, test_rows, _clients(len(train_rows)), counts, words)
 
 
 def _in_turn(spam: Rows, ham: Rows) -> Rows:

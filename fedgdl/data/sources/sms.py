@@ -18,8 +18,9 @@ from typing import Final
 
 from fedgdl.config import DataConfig
 from fedgdl.data.archives import read_bounded, read_zip
-from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
+from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, clean_split
 from fedgdl.data.source import SourceFile, blame
+from fedgdl.data.split import Split
 from fedgdl.errors import DataCorrupt
 
 __all__ = ["SOURCE", "members", "read_messages"]
@@ -65,7 +66,7 @@ def read_messages(data: bytes) -> Iterator[Mail]:
         yield Mail(words, _LABELS[label])
 
 
-def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:
+def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> Split:
     with blame(str(paths[0]), SOURCE.remedy):
         ((_, data),) = members(paths[0])
         return clean_split(read_messages(data), config, seed)

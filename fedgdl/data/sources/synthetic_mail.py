@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fedgdl.config import DataConfig
-from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, MailSplit, clean_split
+from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, clean_split
 from fedgdl.data.sources.synthetic_words import GREETINGS, LISTS, SENTENCES, SYLLABLES, TOPICS
+from fedgdl.data.split import Split
 from fedgdl.seeding import stream
 
 __all__ = ["MAILBOXES", "SOURCE", "generate"]
@@ -153,7 +154,7 @@ def _preferences(mailbox: int, label: int) -> npt.NDArray[np.float64]:
     return _rank_weights(_INVENTED_WORDS) * np.exp(tilt)
 
 
-def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> MailSplit:  # noqa: ARG001 (generated: no files)
+def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> Split:  # noqa: ARG001 (generated: no files)
     return clean_split(generate(config.examples, seed), config, seed)
 
 
@@ -162,6 +163,7 @@ SOURCE: Final = MailSource(
     title="Generated e-mails, six mailboxes",
     licence="as this library",
     is_synthetic=True,
+    counterpart=None,
     split=_split,
     settings=("test_fraction", "min_count", "max_tokens", "examples"),
 )

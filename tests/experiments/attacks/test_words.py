@@ -7,7 +7,7 @@ import pytest
 
 from experiments import load_config
 from experiments.attacks.words import Email, attack_emails, draw_emails, read_words
-from fedgdl.data import load_mail
+from fedgdl.data import load_dataset
 from fedgdl.errors import ConfigError
 
 BOOK_WORDS = ["my", "computer", "password", "is", "pizza"]
@@ -19,7 +19,7 @@ SYNTHETIC = ["data.source=synthetic-mail", "data.examples=1000"]
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_book_s_e_mail_is_read_whole_with_its_label(protocol: str, label: int, dtype: str) -> None:
     experiment = load_config("spam", [*SYNTHETIC, f"dtype={dtype}", "training.epochs=5"])
-    mail = load_mail(experiment.data, experiment.seed)
+    mail = load_dataset(experiment.data, experiment.seed)
     vocabulary = mail.vocabulary
     email = Email(vocabulary.encode(BOOK_WORDS)[0], label)
     (finding,) = attack_emails(experiment, mail, [email], protocol)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def test_the_book_s_own_change_of_each_word_is_one_step_of_0_0025() -> None:
     from server.recorder import Recorder
 
     experiment = load_config("spam", [*SYNTHETIC, "rounds=1", "engine.kind=inline", "dtype=float64"])
-    mail = load_mail(experiment.data, experiment.seed)
+    mail = load_dataset(experiment.data, experiment.seed)
     email = Email(mail.vocabulary.encode(BOOK_WORDS)[0], 0)
     recorder = Recorder(keep=True)
     simulate(experiment, task=words._OneEmailTask(mail, email), recorder=recorder)
@@ -45,7 +45,7 @@ def test_the_book_s_own_change_of_each_word_is_one_step_of_0_0025() -> None:
 
 def test_synthetic_e_mails_are_all_read_whole() -> None:
     experiment = load_config("spam", SYNTHETIC)
-    mail = load_mail(experiment.data, experiment.seed)
+    mail = load_dataset(experiment.data, experiment.seed)
     emails = draw_emails(mail, 20, seed=1)
     findings = attack_emails(experiment, mail, emails)
     assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
@@ -55,7 +55,7 @@ def test_synthetic_e_mails_are_all_read_whole() -> None:
 
 def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
     experiment = load_config("spam-book", [f"data.root={real_data}"])
-    mail = load_mail(experiment.data, experiment.seed)
+    mail = load_dataset(experiment.data, experiment.seed)
     findings = attack_emails(experiment, mail, draw_emails(mail, 20, seed=1))
     assert [(finding.precision, finding.recall) for finding in findings] == [(1.0, 1.0)] * 20
     assert all(finding.reading.label == finding.email.label for finding in findings)
@@ -63,7 +63,7 @@ def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
 
 def test_drawn_e_mails_are_distinct_rows_of_the_training_data_and_seeded() -> None:
     experiment = load_config("spam", SYNTHETIC)
-    mail = load_mail(experiment.data, experiment.seed)
+    mail = load_dataset(experiment.data, experiment.seed)
     emails, again = draw_emails(mail, 50, seed=1), draw_emails(mail, 50, seed=1)
     assert len({(tuple(email.word_ids), email.label) for email in emails}) == 50
     assert all(np.array_equal(one.word_ids, other.word_ids) for one, other in zip(emails, again, strict=True))

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from mail_archives import serve, write_enron, write_sms
 
+from fedgdl.data.registry import SOURCES
+
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,12 +30,17 @@ def test_the_list_says_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "not here: Run `fedgdl data fetch enron`" in shown.stdout
     document = json.loads(fedgdl("list", "--json").stdout)
     found = {source["name"]: source["found"] for source in document["sources"]}
-    assert found == {
-        "enron": None,
-        "enron-book": None,
-        "sms": str(tmp_path / "data" / "sms"),
-        "synthetic-mail": "generated when needed",
+    assert found == {name: "generated when needed" if name.startswith("synthetic-") else None for name in SOURCES} | {
+        "sms": str(tmp_path / "data" / "sms")
     }
+    titles = [
+        line.index(source["title"])
+        for source in document["sources"]
+        for line in shown.stdout.splitlines()[::2]
+        if line.startswith(f"{source['name']} ")
+    ]
+    assert len(titles) == len(SOURCES)
+    assert len(set(titles)) == 1  # in one column
 
 
 def test_the_path_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

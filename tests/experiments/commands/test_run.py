@@ -5,8 +5,9 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+import pexpect
 import pytest
-from program import environment_with, fedgdl, fedgdl_json
+from program import PROGRAM, environment_with, fedgdl, fedgdl_json
 
 from fedgdl.parameters import load_parameters
 
@@ -63,6 +64,75 @@ def test_json_is_one_document_and_nothing_else(tmp_path: Path) -> None:
     assert finished.stderr == ""
 
 
+def test_a_target_accuracy_ends_the_run_and_says_after_how_many_rounds(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam", *SMALL, "--until-accuracy", "0.6", "--rounds", "50", "--out", "run", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    accuracies = [record["accuracy"] for record in result["rounds"]]
+    assert result["status"] == "done"
+    assert accuracies[-1] >= 0.6 > max(accuracies[:-1], default=0)
+    assert f"test accuracy 60.00% was reached after {result['rounds_to_target']:.2f} rounds" in finished.stdout
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["until_accuracy"] == 0.6
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])
+def test_a_target_accuracy_that_is_missed_is_exit_code_1_and_all_is_kept(as_json: list[str], tmp_path: Path) -> None:
+    arguments = ["--until-accuracy", "1", "--rounds", "3", "--set", "evaluate_every=2", "--out", "run", *as_json]
+    finished = fedgdl("run", "spam", *SMALL, *arguments, cwd=tmp_path)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    best = max(record["accuracy"] for record in result["rounds"] if record["accuracy"] is not None)
+    assert finished.returncode == 1
+    words = f"missed: test accuracy 100.00% was not reached in 3 rounds; the best was {best:.2%}"
+    assert finished.stderr.strip() == words
+    assert [record["accuracy"] is None for record in result["rounds"]] == [True, False, False]
+    assert (result["status"], result["rounds_to_target"]) == ("done", None)
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_baselines_are_run_kept_shown_and_drawn(tmp_path: Path) -> None:
+    both = ["--baseline", "central", "--baseline", "local"]
+    finished = fedgdl("run", "spam", *SMALL, "--rounds", "2", *both, "--out", "run", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    central, local = result["baselines"]["central"], result["baselines"]["local"]
+    assert result["example_visits"] == central["num_visits"] == local["num_visits"] == 2 * 800
+    gap = 100 * (central["accuracy"] - result["rounds"][-1]["accuracy"])
+    for words in (f"{central['accuracy']:.2%}", f"{gap:+.2f}", f"{local['accuracy']:.2%}", "of 3 of 3 clients"):
+        assert words in finished.stdout
+    assert {score["client_id"] for score in local["clients"]} == {"alice", "bob", "sue"}
+    assert (tmp_path / "run" / "baselines.png").read_bytes().startswith(b"\x89PNG")
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert log.count("the run is over: done, after 2 of its rounds") == 1
+    assert "the local baseline is over: done, 1,600 visits" in log
+
+
+def test_ctrl_c_in_a_baseline_keeps_the_run_and_what_the_baseline_had_done(tmp_path: Path) -> None:
+    many = [
+        "--set",
+        "data.partition={kind='iid', clients=400}",
+        "--set",
+        "cohort_size=2",
+        "--set",
+        "training.epochs=50",
+    ]
+    arguments = ["run", "spam", *SMALL, "--rounds", "2", *many, "--baseline", "local", "--out", "run"]
+    terminal = pexpect.spawn(
+        PROGRAM, arguments, cwd=str(tmp_path), env=environment_with(None), encoding="utf-8", timeout=60
+    )
+    terminal.setwinsize(40, 120)
+    terminal.expect(r"local baseline: clients[^\r\n]* [1-9]\d/400")
+    terminal.sendintr()
+    terminal.expect("Interrupted; what the baselines had done is kept")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["status"], len(result["rounds"])) == ("done", 2)
+    local = result["baselines"]["local"]
+    assert local["status"] == "interrupted"
+    assert 10 <= len(local["clients"]) < 400
+
+
 def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
     folders = {fedgdl_json("run", "spam", *SMALL, "--rounds", "1", cwd=tmp_path)["folder"] for _ in range(2)}
     assert len(folders) == 2
@@ -95,6 +165,8 @@ def test_the_list_names_every_experiment_with_what_it_is(tmp_path: Path) -> None
         (["run", "spam", "--rounds", "0"], ["rounds = 0"]),
         (["run", "spam", "--set", "engine.kind=threads"], ["engine.kind", '"inline", "processes"']),
         (["run", "spam", "--set", "strategy.weighting=equally"], ["strategy.weighting", "did you mean equal?"]),
+        (["run", "spam", "--until-accuracy", "95"], ["until_accuracy = 95.0"]),
+        (["run", "spam", "--baseline", "centre"], ["--baseline", "centre"]),
         (["run", "spam", "--set", "nonsense"], ["expected key=value"]),
         (["run", "spam", "--set", "task=spma"], ["did you mean spam?"]),
         (["run", "spam", "--set", "task=no_such_module:Task"], ["no_such_module"]),
@@ -143,11 +215,12 @@ def test_a_truncated_archive_is_refused_by_name(tmp_path: Path, real_data: Path)
 
 
 OWN = """
-name = "line"
-task = "own_task:LineTask"
+name = "herbs"
+task = "own_task:HerbsTask"
 rounds = 2
-[data]
-source = "synthetic-mail"
+[data.partition]
+kind = "iid"
+clients = 5
 [training]
 learning_rate = 0.5
 batch_size = 20
@@ -159,10 +232,12 @@ workers = 2
 def test_a_task_of_one_s_own_is_found_beside_its_config_in_worker_processes_too(tmp_path: Path) -> None:
     example = files("experiments") / "examples" / "own_task.py"
     (tmp_path / "own_task.py").write_text(example.read_text(encoding="utf-8"))
-    (tmp_path / "line.toml").write_text(OWN)
-    result = fedgdl_json("run", "line.toml", cwd=tmp_path)
+    (tmp_path / "herbs.toml").write_text(OWN)
+    result = fedgdl_json("run", "herbs.toml", "--baseline", "central", "--baseline", "local", cwd=tmp_path)
     assert [record["status"] for record in result["rounds"]] == ["done", "done"]
     assert result["rounds"][1]["loss"] < result["rounds"][0]["loss"]
+    assert result["config"]["data"]["source"] == ""
+    assert [result["baselines"][kind]["status"] for kind in ("central", "local")] == ["done", "done"]
 
 
 def test_files_that_cannot_be_written_are_named_and_the_table_is_shown_all_the_same(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_toml_reads_back_equal(experiment: Experiment) -> None:
 def test_written_toml_leaves_out_nothing_but_what_is_unset(experiment: Experiment) -> None:
     document = tomllib.loads(to_toml(experiment))
     assert ("cohort_size" in document) == (experiment.cohort_size is not None)
-    assert document["training"].keys() == set(experiment.training.__struct_fields__)
+    training = experiment.training
+    unset = {"clip_grad_norm"} if training.clip_grad_norm is None else set()
+    assert document["training"].keys() == set(training.__struct_fields__) - unset
 
 
 def test_a_byte_order_mark_is_no_mistake() -> None:
@@ -128,7 +130,7 @@ def test_any_override_is_taken_or_a_config_error(key: str, value: str) -> None:
 
 
 def test_an_empty_file_lists_what_is_missing() -> None:
-    assert complaint(text="") == "x.toml: these keys are missing: name, task, data.source, training.learning_rate"
+    assert complaint(text="") == "x.toml: these keys are missing: name, task, training.learning_rate"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,16 @@ def test_an_empty_file_lists_what_is_missing() -> None:
 def test_one_missing_key_is_explained(key: str, what: str) -> None:
     text = "".join(line for line in SMALLEST.splitlines(keepends=True) if not line.startswith(key))
     assert complaint(text=text).startswith(f"x.toml: {what}")
+
+
+def test_only_a_task_of_ones_own_needs_no_data_source() -> None:
+    text = SMALLEST.replace('source = "sms"', "")
+    assert complaint(text=text) == (
+        'x.toml: data.source is missing: the task "spam" needs the name of a data set (fedgdl data list)'
+    )
+    own = text.replace('"spam"', '"mine:Task"')
+    assert parse(text=own).data.source == ""
+    assert parse(text=own.replace("[data]", "")) == parse(text=own)
 
 
 def test_a_key_missing_in_a_list_names_its_place() -> None:
@@ -273,7 +285,10 @@ NAME = "expected a string of letters, digits and _ . @ : + - (no spaces, at most
         ('name="a\\n"', f'name = "a\\n": {NAME}'),
         ("name=" + "x" * 201, f"...: {NAME}"),
         ("name=1", f'name = 1: {NAME}; in quotes it is a string: "1"'),
-        ("training=3", "training = 3: expected a table with keys from: batch_size, drop_last, epochs, "),
+        (
+            "training=3",
+            "training = 3: expected a table with keys from: batch_size, clip_grad_norm, drop_last, epochs, ",
+        ),
         ("faults.events=3", "faults.events = 3: expected a list in which each element is a table with keys from: "),
         ("faults.events=[3]", "faults.events[0] = 3: expected a table with keys from: client, kind, round, when"),
         ("engine.kind=inlinee", 'engine.kind = "inlinee": expected one of "inline", "processes"; did you mean inline?'),
@@ -303,7 +318,23 @@ THREE = 'data.partition={kind="iid", clients=3}'
     [
         (
             ["data.partition.clients=3"],
-            'takes its clients from the source; clients and shares go with kind = "iid" or "shares", got clients = 3',
+            'from the source; clients and shares go with kind = "iid", "shards" or "shares", got clients = 3',
+        ),
+        (
+            ["data.partition.kind=shards"],
+            'kind = "shards" needs clients (a number or names) and no shares, got clients',
+        ),
+        (
+            ['data.partition={kind="shards", clients=2, shares=[0.5, 0.5]}'],
+            "needs clients (a number or names) and no shares, got clients = 2 and shares = [0.5, 0.5]",
+        ),
+        (
+            ['data.partition={kind="iid", clients=3, min_examples=5}'],
+            'min_examples goes with data.partition.kind = "natural" only, got min_examples = 5 and kind = "iid"',
+        ),
+        (
+            ["data.partition.shards_per_client=3"],
+            'goes with data.partition.kind = "shards" only, got shards_per_client = 3 and kind = "natural"',
         ),
         (["data.partition.shares=[1]"], "got clients = none and shares = [1.0]"),
         (["data.partition.kind=iid"], 'kind = "iid" needs clients (a number or names) and no shares, got clients = no'),

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from mail_archives import write_tar, write_zip
 
-from fedgdl.data.archives import read_bounded, read_tar, read_zip
+from fedgdl.data.archives import read_bounded, read_gzip, read_tar, read_zip
 from fedgdl.errors import DataCorrupt
 
 MEMBERS = {"a/one.txt": b"one" * 100, "a/two.txt": b"", "b.txt": b"\0\xff"}
@@ -80,6 +80,17 @@ def test_a_link_in_a_tar_archive_is_refused(tmp_path: Path, kind: bytes) -> None
         list(read_tar(path))
 
 
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_a_device_or_pipe_in_a_tar_archive_is_refused(tmp_path: Path, kind: bytes) -> None:
+    path = tmp_path / "x.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        device = tarfile.TarInfo("a/device")
+        device.type = kind
+        archive.addfile(device)
+    with pytest.raises(DataCorrupt, match=r"a device or pipe \('a/device'\)"):
+        list(read_tar(path))
+
+
 def test_a_link_in_a_zip_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -96,7 +107,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         list(read_tar(write_tar(tmp_path / "x.tar.gz", bomb)))
     with pytest.raises(DataCorrupt, match=r"zeros\.txt has more than 8,388,608 bytes"):
         list(read_zip(write_zip(tmp_path / "x.zip", bomb)))
-    with pytest.raises(DataCorrupt, match="the unpacked archive has more than 1,000,000 bytes"):
+    with pytest.raises(DataCorrupt, match="what it unpacks to has more than 1,000,000 bytes"):
         list(read_tar(tmp_path / "x.tar.gz", max_bytes=1_000_000))
 
 
@@ -114,6 +125,15 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(data)
     with pytest.raises(DataCorrupt, match="encrypted"):
         list(read_zip(tmp_path / "x.zip"))
+
+
+def test_a_gzip_file_is_unpacked_and_a_plain_one_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(b"letters"))
+    (tmp_path / "plain.gz").write_bytes(b"letters")
+    assert read_gzip(tmp_path / "packed.gz") == read_gzip(tmp_path / "plain.gz") == b"letters"
+    for name in ("packed.gz", "plain.gz"):
+        with pytest.raises(DataCorrupt, match="more than 6 bytes"):
+            read_gzip(tmp_path / name, max_bytes=6)
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:

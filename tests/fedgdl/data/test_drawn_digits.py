@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedgdl.data.drawn_digits import SIDE, draw_digits
+from fedgdl.data.drawn_digits import SIDE, Hand, draw_digits
 from fedgdl.errors import DataError
 
 
@@ -53,3 +53,20 @@ def test_pictures_of_one_digit_differ_and_are_nearest_to_their_own_kind() -> Non
 def test_a_negative_number_is_refused() -> None:
     with pytest.raises(DataError, match="cannot draw -1 digits"):
         draw_digits(-1, np.random.default_rng(1))
+
+
+def test_anybodys_hand_is_the_usual_one() -> None:
+    for first, second in zip(
+        draw_digits(20, np.random.default_rng(7)), draw_digits(20, np.random.default_rng(7), Hand()), strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_hand_shows_in_the_picture() -> None:
+    leaning = draw_digits(200, np.random.default_rng(1), Hand(slant=(-0.25, -0.2), pen=(0.06, 0.065)))[0]
+    upright = draw_digits(200, np.random.default_rng(1), Hand(slant=(0.0, 0.05), pen=(0.035, 0.04)))[0]
+    assert leaning.mean() > 1.3 * upright.mean()  # the pen is 1.6 times as wide
+    columns = np.arange(SIDE)
+    top = slice(4, 12)
+    centres = [(ink[:, top] * columns).sum() / ink[:, top].sum() for ink in (leaning, upright)]
+    assert centres[0] > centres[1]  # below 0 leans to the right

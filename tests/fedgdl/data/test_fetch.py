@@ -3,16 +3,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from digit_files import write_digits
 from mail_archives import enron_members, serve, sms_bytes, write_tar, write_zip
+from story_archives import write_stories
 
 from fedgdl.data.fetch import fetch
+from fedgdl.data.locate import locate
 from fedgdl.data.source import Source, content_digest
-from fedgdl.data.sources import enron, sms
+from fedgdl.data.sources import babi, enron, mnist, sms
 from fedgdl.errors import ConfigError, DataCorrupt, DataError
 
 
@@ -28,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FEDGDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("FEDGDL_DATA", raising=False)
     return tmp_path / "cache"
 
 
@@ -109,6 +113,37 @@ def test_the_messages_come_out_of_the_zip(server: str, folder: Path, cache: Path
     assert fetched.path.read_bytes() == data
 
 
+def with_digests(source: Source, root: Path) -> Source:
+    """Returns a source whose registered digests are those of the files below a root."""
+    files = [dataclasses.replace(f, sha256=content_digest(f.members(root / f.path))) for f in source.files]
+    return dataclasses.replace(source, files=tuple(files))
+
+
+@pytest.mark.parametrize(("source", "write"), [(mnist.SOURCE, write_digits), (babi.SOURCE, write_stories)])
+def test_other_sets_are_fetched_file_by_file_from_a_mirror(
+    server: str, folder: Path, cache: Path, source: Source, write: Callable[[Path], Path]
+) -> None:
+    root = write(folder)
+    small = with_digests(source, root)
+    fetched = fetch(small, base_url=server)
+    assert [found.path for found in fetched] == [cache / file.path for file in source.files]
+    assert all(found.is_new for found in fetched)
+    for found, file in zip(fetched, source.files, strict=True):
+        assert found.path.read_bytes() == (root / file.path).read_bytes()
+    assert not any(found.is_new for found in fetch(small, base_url=server))
+    assert locate(source) == tuple(found.path for found in fetched)
+
+
+@pytest.mark.parametrize(("source", "write"), [(mnist.SOURCE, write_digits), (babi.SOURCE, write_stories)])
+def test_a_wrong_file_of_another_set_is_refused(
+    server: str, folder: Path, cache: Path, source: Source, write: Callable[[Path], Path]
+) -> None:
+    write(folder)
+    with pytest.raises(DataCorrupt, match=r"its contents have SHA-256 \w{64}, expected \w{64}\. Nothing was kept"):
+        fetch(source, base_url=server)  # the registered digests are those of the real files
+    assert files_in(cache) == []
+
+
 def test_a_wrong_file_is_refused_with_both_digests_and_nothing_kept(server: str, folder: Path, cache: Path) -> None:
     changed = {**MEMBERS, next(name for name, _ in used(MEMBERS)): b"Subject: changed"}
     write_tar(folder / "enron1.tar.gz", changed)
@@ -185,6 +220,7 @@ def test_a_cache_that_cannot_be_written_to_is_said_so(
 _INTERRUPTED = """
 import signal, sys
 from fedgdl.data.fetch import fetch
+from fedgdl.data.locate import locate
 from fedgdl.data.registry import find_source
 
 def interrupt(name, done, total):

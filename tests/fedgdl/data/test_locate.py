@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from mail_archives import write_enron, write_sms
 
-from fedgdl.data.locate import cache_folder, describe, locate
+from fedgdl.data.locate import cache_folder, describe, locate, stamps
 from fedgdl.data.registry import find_source
+from fedgdl.data.source import Source
 from fedgdl.errors import DataMissing
 
 
@@ -49,6 +50,38 @@ def test_a_missing_set_says_where_was_looked_and_how_to_get_it(tmp_path: Path, m
         "--set data.source=synthetic-mail",
     ):
         assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "counterpart"),
+    [
+        ("sms", "synthetic-mail"),
+        ("mnist", "synthetic-digits"),
+        ("babi", "synthetic-stories"),
+        ("imdb", "synthetic-reviews"),
+        ("shakespeare", "synthetic-verse"),
+        ("shakespear-book", "synthetic-verse"),
+    ],
+)
+def test_the_generated_set_that_stands_in_is_the_right_one(name: str, counterpart: str) -> None:
+    with pytest.raises(DataMissing, match=rf"`fedgdl data fetch {name}`.*data\.source={counterpart}`"):
+        locate(find_source(name))
+
+
+def test_a_set_that_nothing_stands_in_for_says_so() -> None:
+    source = Source(name="rare", title="a rare set", licence="none", files=find_source("sms").files)
+    with pytest.raises(DataMissing, match=r"a folder that holds sms/SMSSpamCollection\.$"):
+        locate(source)
+
+
+def test_stamps_change_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one")
+    before = stamps((path,))
+    assert before[0][:2] == ["a.txt", 3]
+    path.write_bytes(b"three")
+    assert stamps((path,)) != before
+    assert stamps(()) == []
 
 
 def test_paths_are_absolute_and_know_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

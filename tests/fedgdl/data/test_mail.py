@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedgdl.config import DataConfig
-from fedgdl.data.mail import Mail, MailSplit, clean_split
+from fedgdl.data.dataset import BagExamples
+from fedgdl.data.mail import Mail, clean_split
+from fedgdl.data.split import Split
 from fedgdl.errors import DataError
 
 MAILS = st.lists(
@@ -19,9 +21,10 @@ MAILS = st.lists(
 )
 
 
-def words_of(split: MailSplit, row: int) -> set[str]:
+def words_of(split: Split, row: int) -> set[str]:
+    assert isinstance(split.examples, BagExamples)
     bag = split.examples.slice(row, row + 1).token_ids
-    return {split.vocabulary.word(word_id) for word_id in bag.tolist()}
+    return {split.words["vocabulary"][word_id] for word_id in bag.tolist()}
 
 
 @given(MAILS, st.floats(0.05, 0.95), st.integers(0, 100))
@@ -41,7 +44,8 @@ def test_each_mail_is_in_one_half_once_and_words_come_from_training(
     assert sorted(rows) == list(range(len(kept)))
     assert split.examples.labels.tolist() == [mail.label for mail in kept]
     training_words = {word for row in split.train_rows for word in kept[row].text.split()}
-    assert set(split.vocabulary.words) == training_words
+    assert set(split.words["vocabulary"]) == training_words
+    assert split.words["classes"] == ["ham", "spam"]
     for row, mail in enumerate(kept):
         assert words_of(split, row) == set(mail.text.split()) & training_words
     assert split.counts["read"] == len(mails)
@@ -69,9 +73,9 @@ def test_the_test_set_has_its_share_and_depends_on_the_seed() -> None:
 
 def test_rare_words_are_left_out_and_long_mails_cut() -> None:
     mails = many_mails(50)
-    assert clean_split(mails, DataConfig("sms", min_count=4), 1).vocabulary.words == ("common",)
+    assert clean_split(mails, DataConfig("sms", min_count=4), 1).words["vocabulary"] == ["common"]
     cut = clean_split(mails, DataConfig("sms", max_tokens=2), 1)
-    assert "rare" not in cut.vocabulary
+    assert "rare" not in cut.words["vocabulary"]
     assert np.diff(cut.examples.offsets).max() == 2
     only_first = clean_split([*mails, Mail("other x", 1)], DataConfig("sms", max_tokens=1, test_fraction=0.1), 1)
     assert only_first.counts["duplicates"] == 49  # cut to "common", all are the same e-mail

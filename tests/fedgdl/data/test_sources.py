@@ -1,4 +1,4 @@
-"""The sources of real e-mails, read from small made-up archives under the official names."""
+"""The sources of real e-mails, read from small made-up archives under the official names; and the list of all."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from fedgdl.config import DataConfig
 from fedgdl.data.mail import Mail
 from fedgdl.data.registry import SOURCES, find_source, list_sources
 from fedgdl.data.sources import enron, enron_book, sms
+from fedgdl.data.split import SplitSource
 from fedgdl.errors import ConfigError, DataCorrupt
 
 CONFIG = DataConfig("enron")
@@ -44,7 +45,7 @@ def test_all_parts_become_one_collection_with_six_owners(tmp_path: Path) -> None
     assert split.counts["read"] == 6 * 20
     assert split.groups is not None
     assert split.groups.names == MAILBOXES
-    assert "subject" not in split.vocabulary
+    assert "subject" not in split.words["vocabulary"]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,8 @@ def test_the_books_recipe(tmp_path: Path) -> None:
     lines = {name: enron_book.tokens_of_line(data) for name, data in members.items()}
     assert lines["enron1/ham/0008.2001-01-01.farmer.ham.txt"] == ["Subject:", "t", "", "two", "lines"]
     words = sorted({word for tokens in lines.values() for word in tokens})
-    assert split.vocabulary.words == (enron_book.PADDING, *words)
-    assert "long7" in split.vocabulary
+    assert split.words["vocabulary"] == [enron_book.PADDING, *words]
+    assert "long7" in split.words["vocabulary"]
 
     kept = {kind: [lines[name] for name in sorted(lines) if f"/{kind}/" in name] for kind in ("spam", "ham")}
     kept["ham"].remove(lines["enron1/ham/0007.2001-01-01.farmer.ham.txt"])
@@ -115,7 +116,7 @@ def test_the_books_recipe(tmp_path: Path) -> None:
         assert batch.labels.tolist() == [1, 0] * (len(rows) // 2)
         for index in range(0, len(rows), 97):
             ids = batch.slice(index, index + 1).token_ids.tolist()
-            assert ids == sorted(split.vocabulary.id_of(word) for word in expected[index])
+            assert ids == sorted(split.words["vocabulary"].index(word) for word in expected[index])
     assert split.groups is not None
     owners = [split.groups.names[position] for position in split.groups.of_row]
     assert owners == ["bob"] * 1000 + ["alice"] * 1000 + ["sue"] * (len(expected_train) - 2000)
@@ -163,6 +164,16 @@ def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
         sms.members(path)
 
 
+OFFICIAL = (
+    "http://www2.aueb.gr/",
+    "http://www.thespermwhale.com/jaseweston/babi/",
+    "https://ai.stanford.edu/",
+    "https://archive.ics.uci.edu/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://raw.githubusercontent.com/",
+)
+
+
 def test_every_registered_source_is_complete() -> None:
     for name in SOURCES:
         source = find_source(name)
@@ -170,9 +181,16 @@ def test_every_registered_source_is_complete() -> None:
         assert source.title
         assert source.licence
         assert bool(source.files) is not source.is_synthetic
+        assert isinstance(source, SplitSource)
+        assert set(source.settings) <= set(DataConfig.__struct_fields__)
+        if source.is_synthetic:
+            assert source.counterpart is None
+        else:
+            assert source.counterpart is not None
+            assert find_source(source.counterpart).is_synthetic
         for file in source.files:
             assert len(bytes.fromhex(file.sha256)) == 32
-            assert file.url.startswith(("http://www2.aueb.gr/", "https://archive.ics.uci.edu/"))
+            assert file.url.startswith(OFFICIAL)
             assert file.num_bytes < file.max_bytes
     assert [report["name"] for report in list_sources()] == sorted(SOURCES)
 

@@ -6,15 +6,15 @@ import pytest
 
 from fedgdl.config import DataConfig
 from fedgdl.data.dataset import BagExamples
-from fedgdl.data.mail import MailSplit
 from fedgdl.data.sources.synthetic_mail import MAILBOXES, SOURCE, _language, generate
-from fedgdl.data.text import distinct_tokens
+from fedgdl.data.split import Split
+from fedgdl.data.text import Vocabulary, distinct_tokens
 
 CONFIG = DataConfig("synthetic-mail")
 
 
 @pytest.fixture(scope="module")
-def split() -> MailSplit:
+def split() -> Split:
     return SOURCE.split((), CONFIG, 1)
 
 
@@ -58,30 +58,31 @@ def test_mailboxes_differ_in_size_and_in_their_words() -> None:
     assert words["mailbox-1"]["pipeline"] > 20 > words["mailbox-2"]["pipeline"]
 
 
-def test_the_vocabulary_is_that_of_a_small_language(split: MailSplit) -> None:
-    assert 2_000 < len(split.vocabulary) < 6_000
+def test_the_vocabulary_is_that_of_a_small_language(split: Split) -> None:
+    assert 2_000 < len(split.words["vocabulary"]) < 6_000
     for word in ("my", "computer", "password", "is", "pizza"):
-        assert word in split.vocabulary
+        assert word in split.words["vocabulary"]
 
 
-def test_invented_words_fall_in_frequency_as_those_of_a_natural_language(split: MailSplit) -> None:
+def test_invented_words_fall_in_frequency_as_those_of_a_natural_language(split: Split) -> None:
     counts = np.bincount(split.examples.token_ids)
-    invented = sorted(counts[split.vocabulary.id_of(word)] for word in _language() if word in split.vocabulary)[::-1]
+    vocabulary = Vocabulary(split.words["vocabulary"])
+    invented = sorted(counts[vocabulary.id_of(word)] for word in _language() if word in vocabulary)[::-1]
     slope = np.log(invented[500] / invented[20]) / np.log((500 + 2.7) / (20 + 2.7))
     assert slope == pytest.approx(-1, abs=0.15)
 
 
 def test_the_words_of_the_books_demonstration_are_there_from_a_few_hundred_mails() -> None:
     for seed in range(5):
-        vocabulary = SOURCE.split((), DataConfig("synthetic-mail", examples=400), seed).vocabulary
+        vocabulary = SOURCE.split((), DataConfig("synthetic-mail", examples=400), seed).words["vocabulary"]
         assert all(word in vocabulary for word in ("my", "computer", "password", "is", "pizza"))
 
 
-def test_a_linear_filter_learns_most_of_it_but_not_all(split: MailSplit) -> None:
+def test_a_linear_filter_learns_most_of_it_but_not_all(split: Split) -> None:
     rng = np.random.default_rng(1)
     training = split.examples.take(rng.permutation(split.train_rows))
     test = split.examples.take(split.test_rows)
-    weights = np.zeros(len(split.vocabulary))
+    weights = np.zeros(len(split.words["vocabulary"]))
     accuracies = []
     for _ in range(12):
         weights = train_filter(weights, training)

@@ -1,10 +1,18 @@
+import math
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from federation import LineTask, Points, make_experiment, model_at
 
+from fedgdl.autograd import Tensor
+from fedgdl.config import Experiment
+from fedgdl.data import ArrayExamples
 from fedgdl.errors import DataError
-from fedgdl.federated import Metrics, evaluate
-from fedgdl.federated.evaluation import _BATCH_SIZE
+from fedgdl.federated import Metrics, Task, evaluate, is_evaluated
+from fedgdl.federated.evaluation import _MAX_ELEMENTS, _MAX_EXAMPLES
+from fedgdl.nn import Linear, Module
 
 TASK = LineTask()
 
@@ -21,7 +29,9 @@ def evaluate_at(examples: Points, vector: tuple[float, float, float] = (0.5, 1.0
     return evaluate(TASK, model, examples)
 
 
-@pytest.mark.parametrize("num_points", [1, 2, _BATCH_SIZE - 1, _BATCH_SIZE, _BATCH_SIZE + 1, 2 * _BATCH_SIZE + 7])
+@pytest.mark.parametrize(
+    "num_points", [1, 2, _MAX_EXAMPLES - 1, _MAX_EXAMPLES, _MAX_EXAMPLES + 1, 2 * _MAX_EXAMPLES + 7]
+)
 def test_metrics_do_not_depend_on_where_batches_end(num_points: int) -> None:
     examples = points(num_points)
     errors = examples.inputs @ np.array([0.5, 1.0]) - 2 - examples.targets
@@ -32,11 +42,11 @@ def test_metrics_do_not_depend_on_where_batches_end(num_points: int) -> None:
 
 
 def test_metrics_of_parts_add_up_to_those_of_the_whole() -> None:
-    examples = points(2 * _BATCH_SIZE + 7)
+    examples = points(2 * _MAX_EXAMPLES + 7)
     parts = [evaluate_at(examples.slice(start, start + 100)) for start in range(0, len(examples), 100)]
     whole = evaluate_at(examples)
     assert sum(part.num_correct for part in parts) == whole.num_correct
-    assert sum(part.num_examples for part in parts) == whole.num_examples
+    assert sum(part.num_targets for part in parts) == whole.num_targets
     assert sum(part.loss_sum for part in parts) == whole.loss_sum
 
 
@@ -56,3 +66,69 @@ def test_an_empty_test_set_is_a_data_error() -> None:
 
 def test_a_model_that_diverged_has_an_infinite_loss_and_no_warning() -> None:
     assert evaluate_at(points(3), (0.0, 1.7e308, 1.7e308)).loss == np.inf
+
+
+class Sequences(Task[ArrayExamples]):
+    """Predicts a bias for each class whatever comes in, and remembers how many examples it saw at once."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def load_data(self, experiment: Experiment) -> Any:
+        raise NotImplementedError
+
+    def build_model(self, data: object, experiment: Experiment, rng: np.random.Generator) -> Linear:
+        return Linear(1, 3, rng=rng, dtype="float64")
+
+    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
+        self.sizes.append(len(batch))
+        return super().predict(model, batch)
+
+    def metrics(self, prediction: npt.NDArray[Any], batch: ArrayExamples) -> dict[str, float]:
+        return {"label": float(np.maximum(batch.labels, 0).sum()), "five": 5.0}
+
+
+def test_everything_is_counted_by_target_and_padding_is_none() -> None:
+    task = Sequences()
+    labels = np.array([[2, 1, -1], [1, -1, -1], [-1, -1, -1]])
+    model = task.build_model(None, make_experiment(), np.random.default_rng(1))
+    parameters = model.flatten()
+    parameters["weight"][...] = 0
+    parameters["bias"][...] = [0.0, 0.0, math.log(2)]  # probabilities of 1/4, 1/4 and 1/2
+    metrics = evaluate(task, model, ArrayExamples(np.zeros((3, 3, 1)), labels))
+    assert metrics.num_targets == 3
+    assert metrics.loss == pytest.approx((math.log(2) + 2 * math.log(4)) / 3, rel=1e-12)
+    assert metrics.accuracy == 1 / 3
+    assert metrics.means == {"label": 4 / 3, "five": 5 / 3}
+
+
+def test_a_test_set_without_a_target_is_a_data_error() -> None:
+    task = Sequences()
+    model = task.build_model(None, make_experiment(), np.random.default_rng(1))
+    with pytest.raises(DataError, match="the 2 test examples have not a single target"):
+        evaluate(task, model, ArrayExamples(np.zeros((2, 3, 1)), np.full((2, 3), -1)))
+
+
+@pytest.mark.parametrize("steps", [1, 50, 1_000, 40_000])
+def test_large_examples_are_evaluated_few_at_a_time(steps: int) -> None:
+    """An example has `steps` inputs and three scores for each of them: four elements a step."""
+    task, count = Sequences(), 1_200
+    model = task.build_model(None, make_experiment(), np.random.default_rng(1))
+    inputs = np.broadcast_to(np.zeros(1), (count, steps, 1))
+    labels = np.broadcast_to(np.zeros(1, np.int64), (count, steps))
+    few = ArrayExamples(inputs, labels).slice(0, 3 if steps == 40_000 else count)
+    assert evaluate(task, model, few).num_targets == len(few) * steps
+    probe, *sizes = task.sizes
+    assert probe == 1
+    assert sum(sizes) == len(few)
+    assert max(sizes) == min(len(few), _MAX_EXAMPLES, max(1, _MAX_ELEMENTS // (4 * steps)))
+
+
+@pytest.mark.parametrize(
+    ("every", "rounds", "evaluated"), [(1, 3, [1, 2, 3]), (2, 5, [2, 4, 5]), (3, 6, [3, 6]), (10, 4, [4])]
+)
+def test_a_model_is_tested_every_so_many_rounds_and_after_the_last(
+    every: int, rounds: int, evaluated: list[int]
+) -> None:
+    experiment = make_experiment(evaluate_every=every, rounds=rounds)
+    assert [index for index in range(1, rounds + 1) if is_evaluated(experiment, index)] == evaluated

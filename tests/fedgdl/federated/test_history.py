@@ -46,4 +46,5 @@ def test_a_record_becomes_json_with_every_field() -> None:
                 "reason": "its worker was lost",
             },
         ],
+        "metrics": {},
     }

@@ -1,16 +1,20 @@
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from federation import LineTask
+from federation import LineTask, make_points
 
+from fedgdl.autograd import Tensor
 from fedgdl.config import DataConfig, Experiment, TrainingConfig
-from fedgdl.data import BagExamples
+from fedgdl.data import ArrayExamples
 from fedgdl.errors import ConfigError
-from fedgdl.federated import find_task
-from fedgdl.federated.spam_task import SpamTask
-from fedgdl.seeding import stream
+from fedgdl.federated import Task, check_task, find_task
+from fedgdl.federated.tasks.spam import SpamTask
+from fedgdl.nn import Linear
 
 
 def test_the_librarys_own_task_is_found_by_its_name() -> None:
@@ -24,8 +28,8 @@ def test_a_users_task_is_found_by_module_and_class() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("spma", r'task = "spma" is not known; did you mean spam\?.*known: spam.*"module:Name"'),
-        ("", r"is not known .*known: spam"),
+        ("spma", r'task = "spma" is not known; did you mean spam\?.*known: .*spam.*"module:Name"'),
+        ("", r"is not known .*known: .*spam"),
         (":Name", "is not known"),
         ("spam:", "is not known"),
         (".federation:LineTask", "is not known"),
@@ -35,7 +39,8 @@ def test_a_users_task_is_found_by_module_and_class() -> None:
         ("federation:LineTsak", r"module 'federation' has no attribute 'LineTsak'"),
         ("federation:POISON", "POISON is not a class"),
         ("federation:make_data", "make_data is not a class"),
-        ("federation:PointsData", r"cannot be made without arguments: .*'shards'"),
+        ("federation:PointsData", r"PointsData has no load_data"),
+        ("federation:NeedyTask", r"cannot be made without arguments: .*'number'"),
     ],
 )
 def test_what_cannot_be_a_task_is_a_config_error(name: str, what: str) -> None:
@@ -51,42 +56,127 @@ def test_a_module_that_cannot_import_what_it_needs_is_named(tmp_path: Path, monk
     assert "needy_task_module" not in sys.modules
 
 
-SPAM = Experiment(
-    name="tiny", task="spam", data=DataConfig("synthetic-mail", examples=200), training=TrainingConfig(0.1)
+class Digits(Task[ArrayExamples]):
+    """A task that takes all defaults."""
+
+    def load_data(self, experiment: Experiment) -> Any:
+        raise NotImplementedError
+
+    def build_model(self, data: object, experiment: Experiment, rng: np.random.Generator) -> Linear:
+        return Linear(2, 3, rng=rng)
+
+
+class Nothing:
+    """No task at all."""
+
+
+class HalfATask(Task[ArrayExamples]):
+    """Has no model."""
+
+    def load_data(self, experiment: Experiment) -> Any:
+        raise NotImplementedError
+
+
+class DuckTask:
+    """Has every method and derives from nothing."""
+
+    load_data = build_model = predict = loss = count_correct = count_targets = metrics = Nothing
+
+
+def scores_of(labels: npt.NDArray[np.integer], seed: int = 1) -> Tensor:
+    """Returns random scores of three classes for each label."""
+    return Tensor(np.random.default_rng(seed).normal(size=(*labels.shape, 3)), requires_grad=True)
+
+
+def batch_of(labels: npt.NDArray[np.integer]) -> ArrayExamples:
+    return ArrayExamples(np.zeros((len(labels), 2)), labels)
+
+
+LABELS = [
+    np.array([0, 2, 1, 1]),
+    np.array([0, 2, 1, 1], np.uint8),
+    np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1]], np.int32),
+    np.array([[0, 1], [2, 2]]),
+]
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=["plain", "unsigned", "padded", "no padding"])
+def test_the_defaults_are_those_of_classification_and_leave_padding_out(labels: npt.NDArray[np.integer]) -> None:
+    """Oracle: a loop over single targets, -log of the softmax at the label; and its gradient, softmax - one-hot."""
+    scores, batch, task = scores_of(labels), batch_of(labels), Digits()
+    loss, num_correct, gradient = 0.0, 0, np.zeros_like(scores.data)
+    for place in np.ndindex(labels.shape):
+        label, row = int(labels[place]), scores.data[place]
+        if label >= 0:
+            probabilities = np.exp(row) / np.exp(row).sum()
+            loss -= math.log(probabilities[label])
+            num_correct += int(row.argmax()) == label
+            gradient[place] = probabilities - np.eye(3)[label]
+    value = task.loss(scores, batch)
+    assert float(value.data) == pytest.approx(loss, rel=1e-12)
+    assert task.count_correct(scores.data, batch) == num_correct
+    assert task.count_targets(batch) == int(np.count_nonzero(labels.astype(int) >= 0))
+    assert task.metrics(scores.data, batch) == {}
+    value.backward()
+    np.testing.assert_allclose(scores.grad, gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_the_default_prediction_is_the_model_of_the_inputs() -> None:
+    task = Digits()
+    model = task.build_model(None, SPAM, np.random.default_rng(1)).eval()
+    batch = ArrayExamples(np.ones((4, 2), np.float32), np.zeros(4, np.int64))
+    np.testing.assert_array_equal(task.predict(model, batch).data, model(batch.inputs).data)
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [
+        ("predict", "a batch of Bare has no inputs, which Task.predict reads; define predict in your own task"),
+        ("loss", "a batch of Bare has no labels, which Task.loss reads; define loss in your own task"),
+        ("count_correct", "a batch of Bare has no labels, which Task.count_correct reads"),
+    ],
 )
+def test_a_batch_that_the_defaults_cannot_read_is_named_with_what_to_do(method: str, what: str) -> None:
+    class Bare(list[int]):
+        pass
+
+    with pytest.raises(ConfigError, match=what):
+        getattr(Digits(), method)(Linear(2, 3, rng=np.random.default_rng(1)), Bare())
 
 
-def test_spam_is_a_weight_for_each_word_learned_from_zero() -> None:
-    task = SpamTask()
-    data = task.load_data(SPAM)
-    model = task.build_model(data, SPAM, stream(1, "initialise"))
-    vector = model.flatten().vector
-    assert vector.shape == (data.num_words,)
-    assert vector.dtype == SPAM.dtype
-    assert not vector.any()
-    batch = data.test.slice(0, len(data.test))
-    prediction = task.predict(model, batch)
-    assert prediction.data.tolist() == [0.5] * len(batch)
-    assert float(task.loss(prediction, batch).data) == 0.25 * len(batch)
-    ham = int(np.count_nonzero(batch.labels == 0))
-    assert 0 < ham < len(batch)
-    assert task.count_correct(prediction.data, batch) == ham
+def test_a_batch_without_labels_has_a_target_for_each_example() -> None:
+    assert LineTask().count_targets(make_points(5, np.random.default_rng(1))) == 5
 
 
-def test_the_loss_of_spam_is_the_sum_of_squares_and_its_gradient_moves_the_right_words() -> None:
-    task = SpamTask()
-    data = task.load_data(SPAM)
-    model = task.build_model(data, SPAM, stream(1, "initialise"))
-    model.flatten().vector[:] = np.linspace(-1, 1, data.num_words)
-    batch = BagExamples.of([[0, 3], [3]], labels=[1, 0])
-    weights = model.flatten().vector.astype("float64")
-    probabilities = 1 / (1 + np.exp(-np.array([weights[0] + weights[3], weights[3]])))
-    prediction = task.predict(model, batch)
-    np.testing.assert_allclose(prediction.data, probabilities, rtol=1e-6)
-    loss = task.loss(prediction, batch)
-    np.testing.assert_allclose(loss.data, np.sum((probabilities - [1, 0]) ** 2), rtol=1e-5)
+@pytest.mark.parametrize(
+    ("name", "missing", "remedy"),
+    [
+        ("test_task:Nothing", "load_data(self, experiment), build_model(self, data, experiment, rng), predict", "der"),
+        ("test_task:HalfATask", "has no build_model(self, data, experiment, rng)", "; define build_model"),
+    ],
+)
+def test_a_class_that_lacks_methods_is_refused_by_their_names(
+    name: str, missing: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "test_task", sys.modules[__name__])
+    with pytest.raises(ConfigError) as caught:
+        find_task(name)
+    assert str(caught.value).startswith(f'task = "{name}": the task {name.partition(":")[2]} has no ')
+    assert missing in str(caught.value)
+    assert remedy in str(caught.value)
 
 
-def test_exactly_one_half_counts_as_ham() -> None:
-    batch = BagExamples.of([[0]] * 4, labels=[1, 0, 1, 0])
-    assert SpamTask().count_correct(np.array([0.5, 0.5, 0.51, 0.51]), batch) == 2
+def test_an_object_is_a_task_when_it_has_every_method() -> None:
+    check_task(DuckTask())
+    check_task(Digits())
+    with pytest.raises(
+        ConfigError, match=r"Old has no count_targets\(self, batch\), metrics\(.*; derive the class from"
+    ):
+        check_task(type("Old", (DuckTask,), {"count_targets": None, "metrics": None})())
+    with pytest.raises(ConfigError, match=r"not the class DuckTask: pass DuckTask\(\)"):
+        check_task(DuckTask)
+    with pytest.raises(ConfigError, match=r"the task int has no load_data"):
+        check_task(3)
+
+
+SPAM = Experiment(name="tiny", task="spam", data=DataConfig("synthetic-mail"), training=TrainingConfig(0.1))

@@ -1,6 +1,9 @@
+import math
+import sys
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -8,10 +11,13 @@ from federation import POISON, LineTask, Points, RaisingTask, make_experiment, m
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedgdl.config import TrainingConfig
-from fedgdl.errors import ConfigError, DataError
-from fedgdl.federated import ClientUpdate, train_client
+from fedgdl.config import Experiment, TrainingConfig
+from fedgdl.data import ArrayExamples
+from fedgdl.errors import ConfigError, DataError, GraphError
+from fedgdl.federated import ClientUpdate, Task, num_visits, plan_of_round, train_client
 from fedgdl.federated.training import batch_bounds, checked_count
+from fedgdl.nn import Dropout, Linear, Module, Sequential
+from fedgdl.parameters import Parameters
 
 START = np.array([0.5, -0.25, 0.125])
 POINTS = make_points(11, np.random.default_rng(3))
@@ -23,6 +29,16 @@ def train(
     task = LineTask()
     model, parameters = model_at(task, make_experiment(), start)
     return train_client(task, model, parameters, points, plan, np.random.default_rng(seed))
+
+
+class Sequences(Task[ArrayExamples]):
+    """A task that takes all defaults; its models are made by the tests."""
+
+    def load_data(self, experiment: Experiment) -> Any:
+        raise NotImplementedError
+
+    def build_model(self, data: object, experiment: Experiment, rng: np.random.Generator) -> Module:
+        raise NotImplementedError
 
 
 def epochs_in_file_order(plan: TrainingConfig) -> Iterator[npt.NDArray[np.int64]]:
@@ -130,6 +146,131 @@ def test_gradients_of_a_client_whose_training_raised_do_not_reach_the_next_one()
     assert update.delta.tobytes() == train(plan).delta.tobytes()
 
 
+def gradient_at(vector: npt.NDArray[np.float64], points: Points) -> npt.NDArray[np.float64]:
+    """Returns the gradient of the mean squared error, of two weights and a bias."""
+    errors = points.inputs @ vector[:2] + vector[2] - points.targets
+    return 2 * np.append(errors @ points.inputs, errors.sum()) / len(points)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "weight_decay", "clip"),
+    [(0.9, 0.0, None), (0.0, 0.5, None), (0.5, 0.25, None), (0.0, 0.0, 0.75), (0.9, 0.125, 0.5), (0.0, 0.0, 1e9)],
+)
+def test_momentum_weight_decay_and_clipping_are_the_slow_loop(
+    momentum: float, weight_decay: float, clip: float | None
+) -> None:
+    """Clipped first, to the norm of the loss's gradient alone; then decay; then velocity, which lasts over epochs."""
+    plan = TrainingConfig(0.05, 2, 4, shuffle=False, momentum=momentum, weight_decay=weight_decay, clip_grad_norm=clip)
+    vector, velocity = START.copy(), np.zeros(3)
+    for start in (0, 4, 8, 0, 4, 8):
+        gradient = gradient_at(vector, POINTS.slice(start, min(start + 4, len(POINTS))))
+        norm = math.sqrt(float(gradient @ gradient))
+        if clip is not None and norm > clip:
+            gradient = gradient * (clip / norm)
+        velocity = momentum * velocity + gradient + weight_decay * vector
+        vector = vector - 0.05 * velocity
+    np.testing.assert_allclose(START + train(plan).delta, vector, rtol=1e-12)
+
+
+def test_velocity_starts_from_zero_in_each_round() -> None:
+    plan = TrainingConfig(0.05, batch_size=11, shuffle=False, momentum=0.9)
+    without = TrainingConfig(0.05, batch_size=11, shuffle=False)
+    task = LineTask()
+    model, parameters = model_at(task, make_experiment(), START)
+    for _ in range(2):
+        parameters.load(START)
+        update = train_client(task, model, parameters, POINTS, plan, np.random.default_rng(1))
+        np.testing.assert_allclose(update.delta, train(without).delta, rtol=1e-12)
+
+
+def test_a_gradient_without_a_norm_is_left_to_the_check_of_the_update() -> None:
+    points = Points(POINTS.inputs, np.full(len(POINTS), 1e300))
+    with np.errstate(over="ignore", invalid="ignore"):
+        update = train(TrainingConfig(1e9, epochs=3, batch_size=11, clip_grad_norm=1e9), points, seed=1)
+        diverged = train(TrainingConfig(1e9, epochs=3, batch_size=11), points, seed=1)
+    assert update.is_finite  # clipped to 1e9
+    assert not diverged.is_finite
+    infinite = Points(np.full((2, 2), 1e200), np.full(2, 1e300))
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not train(TrainingConfig(0.1, batch_size=2, clip_grad_norm=1.0), infinite).is_finite
+
+
+def test_a_step_s_mean_is_over_targets_and_a_batch_without_any_takes_none() -> None:
+    """Two epochs of three batches; the second batch is padding alone, the first has three targets of four."""
+    labels = np.array([[0, 1], [2, -1], [-1, -1], [-1, -1], [1, 0]])
+    examples = ArrayExamples(np.eye(5, 3, dtype=np.float64)[:, None].repeat(2, 1) + 1.0, labels)
+    task = Sequences()
+    model = Linear(3, 3, rng=np.random.default_rng(1), dtype="float64")
+    parameters = model.flatten()
+    begin = parameters.vector.copy()
+    plan = TrainingConfig(0.5, epochs=2, batch_size=2, shuffle=False)
+    update = train_client(task, model, parameters, examples, plan, np.random.default_rng(1))
+
+    vector, loss, correct = begin.copy(), 0.0, 0
+    layout = parameters.layout
+    for _ in range(2):
+        loss, correct = 0.0, 0
+        for rows in ((0, 1), (4,)):
+            named = Parameters(layout, vector.copy())
+            weight, bias = named["weight"], named["bias"]
+            places = [(row, step) for row in rows for step in (0, 1) if labels[row, step] >= 0]
+            gradient = Parameters(layout)
+            for row, step in places:
+                scores = examples.inputs[row, step] @ weight + bias
+                slope = np.exp(scores) / np.exp(scores).sum()
+                loss -= math.log(slope[labels[row, step]])
+                correct += int(scores.argmax()) == labels[row, step]
+                slope = slope - np.eye(3)[labels[row, step]]
+                gradient["weight"][...] += np.outer(examples.inputs[row, step], slope) / len(places)
+                gradient["bias"][...] += slope / len(places)
+            vector = vector - 0.5 * gradient.vector
+    np.testing.assert_allclose(begin + update.delta, vector, rtol=1e-12)
+    assert update.train_loss == pytest.approx(loss / 5, rel=1e-12)
+    assert update.train_accuracy == correct / 5
+    assert update.num_examples == 5
+
+
+def test_a_client_whose_labels_are_all_padding_says_so() -> None:
+    examples = ArrayExamples(np.zeros((4, 2, 3)), np.full((4, 2), -1))
+    model = Linear(3, 3, rng=np.random.default_rng(1), dtype="float64")
+    with pytest.raises(DataError, match="has 4 examples without a single target: all their labels are padding"):
+        train_client(Sequences(), model, model.flatten(), examples, TrainingConfig(0.1), np.random.default_rng(1))
+
+
+def test_a_model_that_draws_has_a_stream_of_its_own_and_is_refused_without() -> None:
+    examples = ArrayExamples(np.ones((6, 3)), np.arange(6) % 3)
+    model = Sequential(Dropout(0.5), Linear(3, 3, rng=np.random.default_rng(1), dtype="float64"))
+    parameters = model.flatten()
+    start, plan, task = parameters.vector.copy(), TrainingConfig(0.1, batch_size=2), Sequences()
+
+    def delta(shuffle: int, dropout: int | None) -> bytes:
+        parameters.load(start)
+        rng = None if dropout is None else np.random.default_rng(dropout)
+        update = train_client(task, model, parameters, examples, plan, np.random.default_rng(shuffle), dropout_rng=rng)
+        return update.delta.tobytes()
+
+    assert delta(1, 1) == delta(1, 1)
+    assert len({delta(1, 1), delta(1, 2), delta(2, 1)}) == 3
+    with pytest.raises(GraphError, match="no stream to draw from"):
+        delta(1, None)
+
+
+def test_the_learning_rate_decays_from_round_to_round_and_never_to_zero() -> None:
+    training = TrainingConfig(0.5, learning_rate_decay=0.5, momentum=0.9)
+    for round_index, rate in ((1, 0.5), (2, 0.25), (4, 0.0625)):
+        assert plan_of_round(training, round_index) == msgspec.structs.replace(training, learning_rate=rate)
+    assert plan_of_round(training, 1_000_000).learning_rate == sys.float_info.min
+    constant = TrainingConfig(0.5)
+    assert plan_of_round(constant, 7) is constant
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.booleans(), st.integers(1, 3))
+def test_visits_are_the_examples_of_all_batches(num_examples: int, size: int, drop_last: bool, epochs: int) -> None:
+    plan = TrainingConfig(0.1, epochs, size, drop_last=drop_last)
+    of_an_epoch = sum(stop - start for start, stop in batch_bounds(num_examples, plan))
+    assert num_visits(num_examples, plan) == epochs * of_an_epoch
+
+
 @given(st.integers(0, 300), st.integers(1, 60), st.booleans())
 def test_batches_follow_each_other_and_are_full_but_for_the_last(num_examples: int, size: int, drop_last: bool) -> None:
     bounds = list(batch_bounds(num_examples, TrainingConfig(0.1, batch_size=size, drop_last=drop_last)))
@@ -141,6 +282,6 @@ def test_batches_follow_each_other_and_are_full_but_for_the_last(num_examples: i
 
 @pytest.mark.parametrize("count", [-1, 6, 2.5])
 def test_a_count_of_correct_predictions_that_cannot_be_is_the_task_s_fault(count: float) -> None:
-    with pytest.raises(ConfigError, match=rf"count_correct gave {count} for a batch of 5 examples"):
+    with pytest.raises(ConfigError, match=rf"count_correct gave {count} for a batch of 5 targets"):
         checked_count(count, 5)  # type: ignore[arg-type]
     assert checked_count(np.int64(5), 5) == 5  # type: ignore[arg-type]

@@ -15,29 +15,37 @@ import numpy.typing as npt
 
 from fedgdl.autograd import Tensor, squared_error
 from fedgdl.config import Experiment
-from fedgdl.data import BagExamples, PreparedMail, load_mail
+from fedgdl.data import BagExamples, FederatedDataset
+from fedgdl.federated.task import Task
+from fedgdl.federated.tasks.kinds import check_sizes, load_bags
 from fedgdl.models import SpamModel
 from fedgdl.nn import Module
 
 __all__ = ["SpamTask"]
 
 
-class SpamTask:
+class SpamTask(Task[BagExamples]):
     """Tells spam from ham by the words an e-mail holds: a linear classifier on a bag of words.
 
     Source: Andrew W. Trask, Grokking Deep Learning, 2019, chapter 15, "Learning to detect spam".
     """
 
-    def load_data(self, experiment: Experiment) -> PreparedMail:
+    def load_data(self, experiment: Experiment) -> FederatedDataset[BagExamples]:
         """Returns the prepared e-mails, shared by all processes through memory-mapped files.
 
         Raises:
             DataError: the data set is missing or damaged, or its partition leaves a client empty.
+            ConfigError: it has no bags of words.
         """
-        return load_mail(experiment.data, experiment.seed)
+        return load_bags(experiment)
 
-    def build_model(self, data: PreparedMail, experiment: Experiment, rng: np.random.Generator) -> Module:
-        """Returns a spam model with one zero weight for each word; draws nothing from `rng`."""
+    def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
+        """Returns a spam model with one zero weight for each word; draws nothing from `rng`.
+
+        Raises:
+            ConfigError: a size is set that it does not have.
+        """
+        check_sizes(experiment)
         return SpamModel(data.num_words, dtype=experiment.dtype)
 
     def predict(self, model: Module, batch: BagExamples) -> Tensor:

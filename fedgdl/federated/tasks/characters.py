@@ -1,0 +1,68 @@
+"""Telling the next character of a text from those before it.
+
+Example:
+    >>> import numpy as np
+    >>> from fedgdl.data import ArrayExamples
+    >>> batch = ArrayExamples(np.array([[0, 1, 1]]), np.array([[1, 1, -1]]))  # the last place is padding
+    >>> CharactersTask().count_correct(np.eye(2)[[[1, 0, 1]]], batch), CharactersTask().count_targets(batch)
+    (1, 2)
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fedgdl.autograd import Tensor
+from fedgdl.config import Experiment
+from fedgdl.data import ArrayExamples, FederatedDataset
+from fedgdl.errors import ConfigError
+from fedgdl.federated.task import Task
+from fedgdl.federated.tasks.kinds import check_sizes, load_sequences, token_ids
+from fedgdl.models import CharacterModel
+from fedgdl.nn import Module
+
+__all__ = ["CharactersTask"]
+
+
+class CharactersTask(Task[ArrayExamples]):
+    """Predicts each character of a text from those before it in its window, with LSTM layers.
+
+    Their units are `model.hidden`, by default (256, 256), on vectors of `model.embedding_size`, by default 8, as in
+    McMahan et al., 2017 (see `fedgdl.models.characters`), thinned out by `model.dropout`. The windows have
+    `data.sequence_length` characters, and each is read from an empty memory.
+    """
+
+    def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
+        """Returns the windows, shared by all processes through memory-mapped files.
+
+        Raises:
+            DataError: the data set is missing or damaged, or its partition leaves a client empty.
+            ConfigError: it has no texts in order.
+        """
+        return load_sequences(experiment)
+
+    def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
+        """Returns a new model of the data's characters.
+
+        Raises:
+            ConfigError: `model.hidden` is empty.
+        """
+        sizes = check_sizes(experiment, "hidden", "embedding_size", "dropout")
+        hidden = (256, 256) if sizes.hidden is None else sizes.hidden
+        if not hidden:
+            message = f'task = "{experiment.task}" needs the units of at least one LSTM layer in model.hidden, got []'
+            raise ConfigError(message)
+        return CharacterModel(
+            data.num_words,
+            sizes.embedding_size or 8,
+            hidden,
+            dropout=sizes.dropout,
+            rng=rng,
+            dtype=experiment.dtype,
+        )
+
+    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
+        """Returns the score of each character after each place, (examples, T, characters)."""
+        scores, _ = model(np.swapaxes(token_ids(batch.inputs), -1, -2))
+        by_example: Tensor = scores.swapaxes(-2, -3)
+        return by_example

@@ -1,0 +1,67 @@
+"""Telling the next word of a sentence from those before it.
+
+Example:
+    >>> import numpy as np
+    >>> from fedgdl.data import ArrayExamples
+    >>> batch = ArrayExamples(np.array([[4, 0, 1]]), np.array([[0, 1, -1]]))  # the last place is padding
+    >>> NextWordTask().count_correct(np.eye(5)[[[0, 2, 2]]], batch), NextWordTask().count_targets(batch)
+    (1, 2)
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fedgdl.autograd import Tensor
+from fedgdl.config import Experiment
+from fedgdl.data import ArrayExamples, FederatedDataset
+from fedgdl.errors import ConfigError
+from fedgdl.federated.task import Task
+from fedgdl.federated.tasks.kinds import check_sizes, load_sequences, token_ids
+from fedgdl.models import NextWordModel
+from fedgdl.nn import Module
+
+__all__ = ["NextWordTask"]
+
+
+class NextWordTask(Task[ArrayExamples]):
+    """Predicts each word of a sentence from those before it, with one recurrent layer.
+
+    It has as many units as the one number in `model.hidden` says, by default 64, on vectors of
+    `model.embedding_size`, by default 16, thinned out by `model.dropout`.
+    """
+
+    def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
+        """Returns the sentences, shared by all processes through memory-mapped files.
+
+        Raises:
+            DataError: the data set is missing or damaged, or its partition leaves a client empty.
+            ConfigError: it has no texts in order.
+        """
+        return load_sequences(experiment)
+
+    def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
+        """Returns a new model of the data's words.
+
+        Raises:
+            ConfigError: `model.hidden` has another number of sizes than one.
+        """
+        sizes = check_sizes(experiment, "hidden", "embedding_size", "dropout")
+        hidden = (64,) if sizes.hidden is None else sizes.hidden
+        if len(hidden) != 1:
+            message = f'task = "{experiment.task}" has one recurrent layer: model.hidden = [64], got {list(hidden)}'
+            raise ConfigError(message)
+        return NextWordModel(
+            data.num_words,
+            sizes.embedding_size or 16,
+            hidden[0],
+            dropout=sizes.dropout,
+            rng=rng,
+            dtype=experiment.dtype,
+        )
+
+    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
+        """Returns the score of each word after each place, (examples, T, words)."""
+        scores, _ = model(np.swapaxes(token_ids(batch.inputs), -1, -2))
+        by_example: Tensor = scores.swapaxes(-2, -3)
+        return by_example

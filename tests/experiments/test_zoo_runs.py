@@ -1,0 +1,150 @@
+"""Recipes run by name, here or in worker processes: what is kept, and what one's failure does to the others."""
+
+import json
+import multiprocessing
+from collections.abc import Sequence
+from pathlib import Path
+
+import own_recipes
+import pytest
+
+from experiments.zoo_runs import (
+    RecipeResult,
+    keep,
+    read_results,
+    run_and_keep,
+    run_folder,
+    run_recipe,
+    run_recipes,
+)
+from fedgdl.errors import ConfigError
+from fedgdl.parameters import load_parameters
+from fedgdl.zoo.recipe import Setting
+
+
+def run_all(references: Sequence[str], folder: Path, workers: int = 1) -> dict[str, RecipeResult]:
+    return {result.name: result for result in run_recipes(references, Setting(), folder, workers=workers)}
+
+
+def test_a_run_keeps_result_model_and_texts(tmp_path: Path) -> None:
+    result = run_and_keep("own_recipes:RIGHT", Setting(), tmp_path, lambda *_: None)
+    folder = tmp_path / "own-right"
+    assert result.is_good
+    assert result.files == ("model.safetensors", "said.txt")
+    assert {path.name for path in folder.iterdir()} == {*result.files, "result.json"}
+    assert (folder / "said.txt").read_text() == "1 + 2 = 3\n"
+    assert load_parameters(folder / "model.safetensors").sha256() == result.model_sha256
+    document = json.loads((folder / "result.json").read_text())
+    assert document["rows"][0] == {
+        "what": "sum",
+        "expected": 3.0,
+        "tolerance": "to 1e-12",
+        "origin": "goal",
+        "measured": 3.0,
+        "status": "met",
+        "needs_real_data": False,
+    }
+    assert document["measured"] == {"sum": 3.0}
+    assert set(document["versions"]) == {"fedgdl", "python", "numpy"}
+
+
+def test_kept_results_are_read_back(tmp_path: Path) -> None:
+    results = run_all(["own_recipes:WRONG", "own_recipes:RAISES", "ch04-reducing-error"], tmp_path)
+    assert {result.name: result for result in read_results(tmp_path)} == results
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_is_told_and_the_others_go_on(tmp_path: Path, workers: int) -> None:
+    names = ["own_recipes:RAISES", "own_recipes:NONSENSE", "own_recipes:WRONG", "own_recipes:RIGHT"]
+    results = run_all(names, tmp_path, workers)
+    assert {name: result.is_good for name, result in results.items()} == {
+        "own-raises": False,
+        "own-nonsense": False,
+        "own-wrong": False,
+        "own-right": True,
+    }
+    assert results["own-raises"].status == "failed"
+    assert results["own-raises"].error.strip().endswith("ArithmeticError: no luck today")
+    assert (tmp_path / "own-raises" / "error.txt").read_text().startswith("Traceback")
+    assert "one axis too few" in results["own-nonsense"].error
+    assert [row.status for row in results["own-wrong"].rows] == ["missed"]
+
+
+def test_worker_processes_measure_the_same(tmp_path: Path) -> None:
+    names = ["ch04-reducing-error", "ch06-one-iteration", "own_recipes:RIGHT"]
+    here, there = run_all(names, tmp_path / "here", 1), run_all(names, tmp_path / "there", 2)
+    assert {name: result.measured for name, result in here.items()} == {
+        name: result.measured for name, result in there.items()
+    }
+    assert here["own-right"].model_sha256 == there["own-right"].model_sha256 != ""
+
+
+def test_a_killed_process_costs_the_recipe_it_was_at(tmp_path: Path) -> None:
+    results = run_all(["own_recipes:RIGHT", "own_recipes:DIES", "ch04-compare"], tmp_path, 2)
+    assert results["own-dies"].status == "failed"
+    assert "exit code -9" in results["own-dies"].error
+    assert results["own-right"].is_good
+    assert results["ch04-compare"].is_good
+    assert not (tmp_path / "own-dies").exists() or (tmp_path / "own-dies" / "result.json").is_file()
+    assert multiprocessing.active_children() == []
+
+
+def test_leaving_early_ends_the_processes_and_leaves_no_half_folder(tmp_path: Path) -> None:
+    heard = []
+    results = run_recipes(
+        ["own_recipes:LONG", "own_recipes:RIGHT"],
+        Setting(),
+        tmp_path,
+        workers=2,
+        hear=lambda *progress: heard.append(progress),
+    )
+    assert next(results).name == "own-right"
+    results.close()  # type: ignore[attr-defined] # a generator
+    assert multiprocessing.active_children() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["own-right"]
+
+
+def test_the_longest_recipe_is_started_first(tmp_path: Path) -> None:
+    results = run_recipes(["own_recipes:RIGHT", "own_recipes:LASTING"], Setting(), tmp_path)
+    assert [result.name for result in results] == ["own-lasting", "own-right"]
+
+
+@pytest.mark.parametrize(
+    ("references", "words"),
+    [
+        (["ch04-compair"], "did you mean ch04-compare"),
+        (["own_recipes:OUTSIDE"], "no plain file name"),
+        (["ch04-compare", "fedgdl.zoo.chapter_04:RECIPES"], "is no recipe"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, references: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        run_all(references, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result, outcome = run_recipe(own_recipes.RIGHT, Setting())
+    with pytest.raises(ConfigError, match="--out"):
+        keep(result, outcome, tmp_path / "file")
+
+
+def test_folders_of_runs_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [run_folder() for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert all(folder.is_dir() and folder.parts[0] == "runs" for folder in folders)
+    assert run_folder(tmp_path / "mine") == tmp_path / "mine"
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="not an empty folder"):
+        run_folder(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no JSON"])
+def test_a_folder_without_results_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "result.json").write_text(content)
+    with pytest.raises(ConfigError, match="result"):
+        read_results(tmp_path)

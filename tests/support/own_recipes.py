@@ -1,0 +1,64 @@
+"""Small recipes of one's own, found in worker processes as `own_recipes:NAME`."""
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from fedgdl.parameters import Layout, Parameters
+from fedgdl.progress import watched
+from fedgdl.zoo.pictures import Images, Text
+from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, equal, exactly
+
+
+def _recipe(name: str, run: object, *expected: Expected, seconds: float = 1.0) -> Recipe:
+    return Recipe(
+        name=name,
+        chapter=4,
+        section="Compare",
+        summary=f"the recipe {name}",
+        model="none",
+        data="none",
+        settings={},
+        run=run,  # type: ignore[arg-type]
+        expected=expected or (Expected("sum", 3.0, exactly, "goal"),),
+        seconds=(seconds, seconds),
+    )
+
+
+def _add(_: Setting) -> Outcome:
+    parameters = Parameters(Layout.of({"weight": (2,)}, "float64"))
+    parameters["weight"][:] = [1.0, 2.0]
+    return Outcome({"sum": np.float64(parameters.vector.sum())}, {"said": Text("said", "1 + 2 = 3")}, parameters)
+
+
+def _raise(_: Setting) -> Outcome:
+    message = "no luck today"
+    raise ArithmeticError(message)
+
+
+def _die(_: Setting) -> Outcome:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome({})
+
+
+def _draw_nonsense(_: Setting) -> Outcome:
+    return Outcome({"sum": 3.0}, {"image": Images("one axis too few", np.zeros((3, 3)))})
+
+
+def _take_long(_: Setting) -> Outcome:
+    for _step in watched(range(3000), "long"):
+        time.sleep(0.1)
+    return Outcome({"sum": 3.0})
+
+
+RIGHT = _recipe("own-right", _add)
+WRONG = _recipe("own-wrong", _add, Expected("sum", 4.0, equal, "goal"))
+LASTING = _recipe("own-lasting", _add, seconds=9.0)
+RAISES = _recipe("own-raises", _raise)
+DIES = _recipe("own-dies", _die, seconds=2.0)
+NONSENSE = _recipe("own-nonsense", _draw_nonsense)
+LONG = _recipe("own-long", _take_long, seconds=0.5)
+OUTSIDE = _recipe("../outside", _add)
+"""A name that would lead out of the run's folder."""

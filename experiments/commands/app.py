@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import attack, bench, data, doctor, run, zoo
+from experiments.commands import attack, bench, data, doctor, report, run, zoo
 
 __all__ = ["app"]
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.add_typer(zoo.app, name="zoo")
+app.command()(report.report)
 app.add_typer(attack.app, name="attack")
 app.add_typer(data.app, name="data")
 app.command()(bench.bench)

@@ -120,6 +120,8 @@ def _finish(history: "RunHistory", problems: list[str], ending: BaseException | 
     for problem in problems:
         typer.secho(f"error: {problem}", fg="red", err=True)
     if isinstance(ending, KeyboardInterrupt):
+        if history.status == "done":
+            typer.secho("Interrupted; what the baselines had done is kept.", fg="yellow", err=True)
         raise typer.Exit(INTERRUPTED)
     if ending is not None:
         raise ending
@@ -193,8 +195,6 @@ def _print_baselines(history: "RunHistory", console: "Console") -> None:
     console.print(baseline_table(history))
     for note in baseline_notes(history):
         console.print(note, soft_wrap=True)
-    if any(baseline.status == "interrupted" for baseline in history.baselines.values()):
-        console.print("Interrupted; what the baselines had done is kept.", style="yellow")
 
 
 def _table(history: "RunHistory", width: int) -> "Table":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.cli import INTERRUPTED
-from experiments.commands.output import JsonOption, error_console, log_to, print_json
+from experiments.commands.output import JsonOption, error_console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -190,12 +190,11 @@ def _run(references: Sequence[str], setting: "Setting", out: Path | None, worker
     seconds = {recipe.name: recipe.seconds[not setting.is_quick] for recipe in map(find_recipe, references)}
     folder, began = run_folder(out), time.perf_counter()
     results: list[RecipeResult] = []
-    is_interrupted, console = False, error_console()
-    log_to(console)
+    is_interrupted = False
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(interrupted_once())
-            bars = stack.enter_context(ZooBars(console, seconds))
+            bars = stack.enter_context(ZooBars(error_console(), seconds))
             running = run_recipes(references, setting, folder, workers=workers, hear=bars.hear)
             for result in stack.enter_context(contextlib.closing(running)):
                 results.append(result)
@@ -251,6 +250,8 @@ def _print_result(console: "Console", result: "RecipeResult") -> None:
         console.print(result.data, soft_wrap=True)
     if result.data_is_synthetic:
         console.print("The data is generated: these numbers say nothing about real data.", style="yellow")
+    for warning in result.warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     if result.status == "failed":
         console.print(f"failed: {result.error.strip()}", style="bold red", soft_wrap=True)
     if result.rows:

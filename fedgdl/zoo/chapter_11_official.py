@@ -1,8 +1,9 @@
 """Chapter 11, measured on the official 25,000 test reviews: one weight for each word, or for each pair of words too.
 
 A review's score is the sum of the weights of the different words in it, and of the different pairs of neighbouring
-words, and a bias. Words and pairs are those of at least a few training reviews: the test reviews decide nothing,
-neither vocabulary nor settings.
+words, and a bias. Words and pairs are those of at least a few training reviews, and nothing is trained on test reviews.
+The settings were chosen on training reviews kept back for it; the test accuracy of some others was seen meanwhile
+(all between 0.876 and 0.911).
 
 Not here: the book's own network and its own split (`chapter_11_sentiment`).
 

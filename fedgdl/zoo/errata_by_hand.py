@@ -87,7 +87,8 @@ ERRATA_BY_HAND: Final = (
         what_is_wrong="Hidden deltas are kept one place late and read one place early, so a word's vector gets the "
         "error from before the word was read. Against finite differences only the decoder's gradient is right; the "
         "words' is off by up to 2.5 times its size, the recurrent matrix's by 1.4, the start vector's by 0.8. The "
-        "perplexity printed is always that of sentence 0, not of the corpus.",
+        "perplexity printed is always that of sentence 0, not of the corpus; and the word printed beside each input of "
+        "the analysed sentence is the guess made before that input was read.",
         what_is_right="The core's gradients, checked against finite differences. With the vocabulary sorted and the "
         "book's start weights the perplexity of sentence 0 goes from 81.94 to 4.15, that of the whole corpus to 5.96.",
         command="fedgdl zoo run ch12-recurrent ch12-recurrent-as-printed",
@@ -101,7 +102,7 @@ ERRATA_BY_HAND: Final = (
         "words the first is dropped, whatever it is, instead of the words that were asked about.",
         what_is_right="The slope is there, vectors are divided by their length, and exactly the words of the question "
         "are left out of the answer.",
-        command="fedgdl zoo run ch11-analogies",
+        command="fedgdl zoo run ch11-analogies ch11-sentiment",
         is_verified=False,
     ),
     Erratum(

@@ -15,6 +15,7 @@ Example:
 
 import contextlib
 import datetime as dt
+import logging
 import re
 import shutil
 import time
@@ -76,6 +77,7 @@ class RecipeResult(msgspec.Struct, frozen=True, kw_only=True):
         data_is_synthetic: whether it was generated.
         rows: each expectation with what was measured; empty when the recipe raised.
         measured: all measured values by name.
+        warnings: what was logged meanwhile, from warnings on; each text once.
         seconds: wall-clock time.
         model_sha256: of the trained model; empty where there is none.
         files: the names of the files beside result.json.
@@ -93,6 +95,7 @@ class RecipeResult(msgspec.Struct, frozen=True, kw_only=True):
     data_is_synthetic: bool = False
     rows: tuple[ResultRow, ...] = ()
     measured: dict[str, Number | None] = {}
+    warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     model_sha256: str = ""
     files: tuple[str, ...] = ()
@@ -117,8 +120,9 @@ def run_recipe(recipe: Recipe, setting: Setting) -> tuple[RecipeResult, Outcome 
         The result, and what the recipe gave; none when it raised.
     """
     began, outcome, error, rows = time.perf_counter(), None, "", tuple[ResultRow, ...]()
+    warnings = dict[str, None]()
     try:
-        with one_blas_thread():
+        with one_blas_thread(), _logged_warnings(warnings):
             outcome = _run(recipe, setting)
         rows = tuple(_result_rows(recipe, outcome, setting))
     except FedgdlError as problem:
@@ -137,6 +141,7 @@ def run_recipe(recipe: Recipe, setting: Setting) -> tuple[RecipeResult, Outcome 
         data_is_synthetic=outcome is not None and outcome.is_synthetic,
         rows=rows,
         measured={} if outcome is None else {what: _plain(value) for what, value in outcome.measured.items()},
+        warnings=tuple(warnings),
         seconds=round(time.perf_counter() - began, 3),
         model_sha256=outcome.parameters.sha256() if outcome is not None and outcome.parameters is not None else "",
         versions=versions(),
@@ -272,6 +277,28 @@ def read_results(folder: Path) -> list[RecipeResult]:
         message = f"{folder} holds no results; expected a folder that `fedgdl zoo run` made, such as runs/zoo-TIME"
         raise ConfigError(message)
     return sorted(found, key=lambda result: (result.chapter, result.name))
+
+
+class _Collector(logging.Handler):
+    """Notes the texts of warnings and what is worse."""
+
+    def __init__(self, texts: dict[str, None]) -> None:
+        super().__init__(logging.WARNING)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts[record.getMessage()] = None
+
+
+@contextlib.contextmanager
+def _logged_warnings(texts: dict[str, None]) -> Iterator[None]:
+    """Adds to the keys what is logged within this context; nothing of it tears a progress bar apart."""
+    collector = _Collector(texts)
+    logging.getLogger().addHandler(collector)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(collector)
 
 
 def _run(recipe: Recipe, setting: Setting) -> Outcome:

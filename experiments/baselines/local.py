@@ -5,10 +5,12 @@ local baseline. Faults of the configuration are not done.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 from experiments.baselines.alone import FromAloneWorker, TrainAlone
 from experiments.baselines.results import ClientScore, LocalBaseline
+from fedgdl.data import FederatedDataset
 from fedgdl.errors import EngineError
 from fedgdl.progress import watched
 from fedgdl.wire import Codec, WorkerFailed, WorkerReady, encode
@@ -23,33 +25,33 @@ _MAX_FAILED_STARTS = 3
 """After so many workers in a row that were lost before they were ready, the baseline is given up."""
 
 
-def train_locally(engine: Engine, client_ids: Sequence[str], baseline: LocalBaseline) -> None:
+def train_locally(engine: Engine, data: FederatedDataset[Any], baseline: LocalBaseline) -> None:
     """Has each client train alone, and fills the baseline as they are done.
 
     Args:
         engine: where workers run, not yet started; the caller closes it.
-        client_ids: the population.
+        data: whose clients; the workers load it themselves.
         baseline: to be filled.
 
     Raises:
-        EngineError: workers cannot be started, or cannot load the data.
+        EngineError: workers cannot be started, or cannot load the data, or load other data.
         KeyboardInterrupt: Ctrl-C; the baseline holds what is done.
     """
     began = time.perf_counter()
-    scores = _scores(engine, client_ids)
+    scores = _scores(engine, data)
     try:
-        for _ in watched(range(len(client_ids)), "local baseline: clients"):
+        for _ in watched(range(len(data.client_ids)), "local baseline: clients"):
             baseline.clients.append(next(scores))
             baseline.seconds = time.perf_counter() - began
     finally:
         baseline.clients.sort(key=lambda score: score.client_id)
-    baseline.status = "done"
+    baseline.status = "done" if baseline.accuracy is not None else "failed"
 
 
-def _scores(engine: Engine, client_ids: Sequence[str]) -> Iterator[ClientScore]:
+def _scores(engine: Engine, data: FederatedDataset[Any]) -> Iterator[ClientScore]:
     """Yields the clients' scores in the order in which they come; a worker has one client at a time."""
     codec: Codec[FromAloneWorker] = Codec(FromAloneWorker, _MAX_FRAME_BYTES)
-    waiting = iter(client_ids)
+    waiting = iter(data.client_ids)
     held: dict[int, str] = {}
     ready: set[int] = set()
     failed_starts = 0
@@ -71,6 +73,9 @@ def _scores(engine: Engine, client_ids: Sequence[str]) -> Iterator[ClientScore]:
                 message = f"a worker gave up: {message_in.reason}"
                 raise EngineError(message)
             if isinstance(message_in, WorkerReady):
+                if message_in.data_fingerprint != data.fingerprint:
+                    message = "a worker loaded other data: does load_data give the same every time?"
+                    raise EngineError(message)
                 ready.add(worker_id)
                 failed_starts = 0
             else:

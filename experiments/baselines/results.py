@@ -99,7 +99,7 @@ class LocalBaseline:
         num_clients: the population.
         clients: the scores of those that are done, in the order of their ids.
         seconds: wall-clock time.
-        status: how it ended.
+        status: how it ended; `"failed"` where no client gave a model.
     """
 
     num_clients: int
@@ -156,7 +156,7 @@ Baseline: TypeAlias = CentralBaseline | LocalBaseline
 
 
 def federated_visits(experiment: Experiment, rounds: Sequence[RoundRecord]) -> int:
-    """Returns how many examples the steps saw whose updates are in the rounds' models, repetitions counted."""
+    """Returns how many examples the steps saw whose updates came, repetitions counted."""
     return sum(
         num_visits(client.num_examples, experiment.training)
         for record in rounds

@@ -57,7 +57,7 @@ def simulate_baselines(
 
     Raises:
         FedgdlError: the configuration holds a mistake, the data is missing, cannot be pooled, or is other data than
-            the history's; or workers cannot be started.
+            the history's; the history has no round; or workers cannot be started.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the history holds what is done.
     """
     check_experiment(experiment)
@@ -69,9 +69,7 @@ def simulate_baselines(
     task = own_task if own_task is not None else find_task(experiment.task)
     check_task(task)
     data = task.load_data(experiment)
-    if history is not None and data.fingerprint != history.data_fingerprint:
-        message = "the data have changed since the run: its baselines would be of other data"
-        raise DataError(message)
+    _check_history(history, data)
     num_rounds = experiment.rounds if history is None else len(history.rounds)
     found: dict[str, Baseline] = {} if history is None else history.baselines
     with interrupted_once(), _told(history, callbacks):
@@ -83,8 +81,20 @@ def simulate_baselines(
             else:
                 found[kind] = local = LocalBaseline(len(data.client_ids))
                 with _status_kept(local), _engine(experiment, own_task, data, num_rounds) as engine:
-                    train_locally(engine, data.client_ids, local)
+                    train_locally(engine, data, local)
     return {kind: found[kind] for kind in kinds}
+
+
+def _check_history(history: RunHistory | None, data: FederatedDataset[Any]) -> None:
+    """Refuses a run that baselines of these data cannot be compared with."""
+    if history is None:
+        return
+    if data.fingerprint != history.data_fingerprint:
+        message = "the data have changed since the run: its baselines would be of other data"
+        raise DataError(message)
+    if not history.rounds:
+        message = "the run has no finished round that baselines could match; run the federation first"
+        raise ConfigError(message)
 
 
 @contextlib.contextmanager

@@ -55,12 +55,12 @@ def open_corpus(
 
     Args:
         source: where it comes from.
-        files: the source's files.
+        files: the source's files; optional ones beside them need not be named.
         settings: what else its contents depend on, as JSON values: the reader's version, a seed, ...
         build: makes the contents.
 
     Raises:
         DataError: the cache cannot be written to; or `build` raises it.
     """
-    complete = {"source": source.name, "files": stamps(files), **settings}
+    complete = {"source": source.name, "files": stamps(source, files), **settings}
     return open_or_build(cache_folder() / "corpora", source.name, complete, build)

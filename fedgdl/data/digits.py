@@ -74,12 +74,11 @@ def load_digits(root: str | None = None, *, allow_synthetic: bool = False, seed:
     settings = {"reader": _READER, "seed": seed if source.is_synthetic else None}
     entry = open_corpus(source, files, settings, lambda: _build(files, seed))
     arrays = entry.arrays
-    kind = " (synthetic)" if source.is_synthetic else ""
     num_train, num_test = len(arrays["train_labels"]), len(arrays["test_labels"])
     return Digits(
         **{name: arrays[name] for name in _ARRAYS},
         is_synthetic=source.is_synthetic,
-        description=f"{source.title}{kind}: {num_train:,} training and {num_test:,} test digits",
+        description=f"{source.heading}: {num_train:,} training and {num_test:,} test digits",
         fingerprint=entry.fingerprint,
     )
 

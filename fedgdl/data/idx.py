@@ -47,7 +47,7 @@ def read_idx(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) ->
 
 
 def parse_idx(data: bytes, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Returns the array that some bytes hold, read-only and in this machine's byte order.
+    """Returns the array that some bytes hold, in this machine's byte order.
 
     Args:
         data: a whole file.
@@ -56,7 +56,7 @@ def parse_idx(data: bytes, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) 
 
     Raises:
         DataCorrupt: they do not begin as an IDX file does, hold another type or other dimensions, or are
-            too few or too many.
+            too few, too many or beyond all bounds.
     """
     wanted = np.dtype(dtype)
     found = _element_type(data)
@@ -81,7 +81,11 @@ def parse_idx(data: bytes, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) 
         what = "it is cut short" if len(data) < num_bytes else "it goes on after its end"
         message = f"{what}: its header promises {text} elements, {num_bytes:,} bytes in all, but it has {len(data):,}"
         raise DataCorrupt(message)
-    elements = np.frombuffer(data, found, offset=header_bytes).reshape(sizes)
+    try:
+        elements = np.frombuffer(data, found, offset=header_bytes).reshape(sizes)
+    except ValueError as error:  # none of something so large that its other dimensions alone are too much
+        message = f"its header promises {text} elements, which no array can have"
+        raise DataCorrupt(message) from error
     return elements.astype(found.newbyteorder("="), copy=False)
 
 

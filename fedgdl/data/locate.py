@@ -81,9 +81,15 @@ def locate(source: Source, root: str | None = None) -> tuple[Path, ...]:
     raise DataMissing(message)
 
 
-def stamps(files: tuple[Path, ...]) -> list[list[str | int]]:
-    """Returns each file's [name, size in bytes, time of change in ns]: what prepared data is made from, as JSON."""
-    stats = [(path.name, path.stat()) for path in files]
+def stamps(source: Source, files: tuple[Path, ...]) -> list[list[str | int]]:
+    """Returns each file's [name, size in bytes, time of change in ns]: what prepared data is made from, as JSON.
+
+    Args:
+        source: says which optional files count as well, where they are there.
+        files: what `locate` found.
+    """
+    further = [files[0].with_name(name) for name in source.optional_files] if files else []
+    stats = [(path.name, path.stat()) for path in (*files, *filter(_is_file, further))]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 

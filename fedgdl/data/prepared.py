@@ -128,7 +128,7 @@ class PreparedDataset:
     def description(self) -> str:
         """The source, its size, whether it is synthetic, who was left out, and whether it stands in for another."""
         text = (
-            f"{self.source.title}{' (synthetic)' if self.is_synthetic else ''}: {self.num_train:,} training and "
+            f"{self.source.heading}: {self.num_train:,} training and "
             f"{len(self._labels) - self.num_train:,} test {self.source.example_noun}, {len(self.client_ids):,} clients"
         )
         if "vocabulary" in self._entry.lengths:
@@ -217,7 +217,7 @@ def _settings(source: SplitSource, files: tuple[Path, ...], config: DataConfig, 
         "data": {field: getattr(config, field) for field in fields},
         "partition": msgspec.to_builtins(config.partition),
         "seed": seed if is_seeded else None,
-        "files": stamps(files),
+        "files": stamps(source, files),
     }
 
 

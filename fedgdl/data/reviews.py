@@ -30,7 +30,6 @@ from fedgdl.data.book_tokens import book_tokens
 from fedgdl.data.cache import Contents
 from fedgdl.data.corpus import find_corpus, open_corpus
 from fedgdl.data.dataset import BagExamples
-from fedgdl.data.locate import stamps
 from fedgdl.data.partition import Groups
 from fedgdl.data.split import Split, SplitSource
 from fedgdl.data.text import Vocabulary, distinct_tokens
@@ -72,11 +71,9 @@ class ReviewSource(SplitSource):
 
     Attributes:
         read: reads both parts, in the book's order, from (the files in the order of `files`, the seed).
-        optional_files: names of further files beside the first one that are read where they are there.
     """
 
     read: Callable[[tuple[Path, ...], int], Mapping[str, list[Review]]]
-    optional_files: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("min_count", "max_tokens")
     example_noun: str = "reviews"
 
@@ -140,12 +137,7 @@ def load_reviews(
     if not isinstance(source, ReviewSource):
         message = f"the data set {source.name!r} ({source.title}) has no film reviews"
         raise DataError(message)
-    further = tuple(files[0].with_name(name) for name in source.optional_files if files)
-    settings = {
-        "recipe": _RECIPE,
-        "seed": seed if source.is_seeded else None,
-        "further": stamps(tuple(path for path in further if path.is_file())),
-    }
+    settings = {"recipe": _RECIPE, "seed": seed if source.is_seeded else None}
     entry = open_corpus(source, files, settings, lambda: _corpus(source.read(files, seed)))
     arrays = entry.arrays
     vocabulary = Vocabulary(entry.words("vocabulary"))
@@ -158,8 +150,7 @@ def load_reviews(
         vocabulary,
         entry.notes[f"{part}_unknown_tokens"],
         source.is_synthetic,
-        f"{source.title}{' (synthetic)' if source.is_synthetic else ''}: {len(labels):,} {part} reviews in the book's "
-        f"order, {len(vocabulary):,} different tokens",
+        f"{source.heading}: {len(labels):,} {part} reviews in the book's order, {len(vocabulary):,} different tokens",
     )
 
 
@@ -174,17 +165,14 @@ def split_reviews(parts: Mapping[str, Sequence[Review]], config: DataConfig) -> 
         config: `min_count`, `max_tokens` and `partition` are used.
 
     Raises:
-        DataError: the clients should be films, but it is not known which film a review is about; or
-            no word is left.
+        DataError: there is no training review; or the clients should be films, but it is not known which film
+            a review is about; or no word is left.
     """
     train, test = (parts[part] for part in PARTS)
-    if config.partition.kind == "natural" and any(review.film is None for review in train):
-        message = (
-            'data.partition.kind = "natural" makes each film a client, but the reviews\' archive does not say which '
-            "film a review is about; use the official archive, or put aclImdb_urls.tar.gz beside it, "
-            'or use data.partition.kind = "iid" with data.partition.clients = 10, say'
-        )
+    if not train:
+        message = "there are no film reviews to train on"
         raise DataError(message)
+    groups = _films(train, config)
     numbers: defaultdict[str, int] = defaultdict(count().__next__)  # looking a word up gives it a number
     bags = _numbered([*train, *test], lambda text: distinct_tokens(text)[: config.max_tokens], numbers)
     counts = np.bincount(np.concatenate(bags[: len(train)]), minlength=len(numbers))
@@ -197,8 +185,6 @@ def split_reviews(parts: Mapping[str, Sequence[Review]], config: DataConfig) -> 
     known = [sorted_ids[np.searchsorted(sorted_ids, 0) :] for sorted_ids in ids]
     rows = np.arange(len(bags), dtype=np.int64)
     examples = BagExamples.of_arrays(known, [review.label for review in (*train, *test)])
-    films = [film_id(review.film) for review in train if review.film is not None]
-    groups = Groups.of(films) if len(films) == len(train) else None
     notes = {
         "read": len(bags),
         "train": len(train),
@@ -209,6 +195,21 @@ def split_reviews(parts: Mapping[str, Sequence[Review]], config: DataConfig) -> 
     }
     words = {"vocabulary": list(vocabulary.words), "classes": list(CLASSES)}
     return Split(examples, rows[: len(train)], rows[len(train) :], groups, notes, words)
+
+
+def _films(reviews: Sequence[Review], config: DataConfig) -> Groups | None:
+    """Returns the films as groups, or none where not all are known; refuses that where films are to be clients."""
+    films = [film_id(review.film) for review in reviews if review.film is not None]
+    if len(films) == len(reviews):
+        return Groups.of(films)
+    if config.partition.kind == "natural":
+        message = (
+            'data.partition.kind = "natural" makes each film a client, but the reviews\' archive does not say which '
+            "film a review is about; use the official archive, or put aclImdb_urls.tar.gz beside it, "
+            'or use data.partition.kind = "iid" with data.partition.clients = 10, say'
+        )
+        raise DataError(message)
+    return None
 
 
 def film_id(film: int) -> str:

@@ -56,6 +56,7 @@ class Source:
         licence: what is known of its licence.
         citation: the paper to cite; empty for none.
         files: what has to be on this machine; none for generated data.
+        optional_files: names of further files beside the first one, which are read where they are there.
         is_synthetic: whether the examples are generated.
         counterpart: the generated data set that can stand in for it; none for one that is generated itself.
     """
@@ -65,8 +66,14 @@ class Source:
     licence: str
     citation: str = ""
     files: tuple[SourceFile, ...] = ()
+    optional_files: tuple[str, ...] = ()
     is_synthetic: bool = False
     counterpart: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title, and a word where the examples are generated: what a description begins with."""
+        return f"{self.title} (synthetic)" if self.is_synthetic else self.title
 
     @property
     def num_bytes(self) -> int:
@@ -107,5 +114,6 @@ def blame(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except DataCorrupt as error:
-        message = f"{what}: {error}. {remedy}"
+        end = "" if str(error).endswith("?") else "."
+        message = f"{what}: {error}{end} {remedy}"
         raise DataCorrupt(message) from error

@@ -72,12 +72,11 @@ def load_stories(root: str | None = None, *, allow_synthetic: bool = False, seed
     names = dict(enumerate(entry.words("names"), start=1))
     lines = {number: {part: tuple(entry.words(_key(number, part))) for part in _PARTS} for number in names}
     num_train, num_test = (sum(len(task[part]) for task in lines.values()) for part in _PARTS)
-    kind = " (synthetic)" if source.is_synthetic else ""
     return Stories(
         lines,
         names,
         source.is_synthetic,
-        f"{source.title}{kind}: {len(names)} tasks, {num_train:,} training and {num_test:,} test lines",
+        f"{source.heading}: {len(names)} tasks, {num_train:,} training and {num_test:,} test lines",
         entry.fingerprint,
     )
 

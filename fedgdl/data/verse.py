@@ -126,8 +126,7 @@ def load_verse(
         char_ids,
         characters,
         source.is_synthetic,
-        f"{source.title}{' (synthetic)' if source.is_synthetic else ''}: {len(char_ids):,} characters, "
-        f"{len(characters)} different",
+        f"{source.heading}: {len(char_ids):,} characters, {len(characters)} different",
     )
 
 
@@ -221,6 +220,7 @@ def split_by_speaker(text: str, config: DataConfig) -> Split:
 
     Raises:
         DataCorrupt: see `speeches`; or nobody says anything.
+        DataError: nobody says enough for a window to test on.
     """
     said: defaultdict[str, list[str]] = defaultdict(list)
     for speaker, speech in speeches(text):
@@ -242,14 +242,7 @@ def split_text(text: str, config: DataConfig) -> Split:
     Raises:
         DataError: the text is too short for a window to train on and one to test on.
     """
-    split = _split({"": text}, config, None)
-    if not len(split.test_rows):
-        message = (
-            f"a text of {len(text)} characters gives no window of data.sequence_length = {config.sequence_length} "
-            f"to test on; use a shorter data.sequence_length or a greater data.test_fraction"
-        )
-        raise DataError(message)
-    return split
+    return _split({"": text}, config, None)
 
 
 def _split(texts: Mapping[str, str], config: DataConfig, speakers: list[str] | None) -> Split:
@@ -260,6 +253,12 @@ def _split(texts: Mapping[str, str], config: DataConfig, speakers: list[str] | N
     place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     is_test = place >= (sizes - np.floor(sizes * config.test_fraction).astype(np.int64))[owner]
     train_rows, test_rows = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    if not len(test_rows):
+        message = (
+            f"a text of {max(map(len, texts.values()))} characters gives no window of data.sequence_length = "
+            f"{config.sequence_length} to test on; use a shorter data.sequence_length or a greater data.test_fraction"
+        )
+        raise DataError(message)
     counts = {
         "characters": sum(map(len, texts.values())),
         "speakers": 0 if speakers is None else len(speakers),
@@ -276,15 +275,16 @@ def _split(texts: Mapping[str, str], config: DataConfig, speakers: list[str] | N
     )
 
 
-def _encode(text: str, characters: list[str]) -> Ids:
-    """Returns (characters,) uint8, each character's position in the sorted list of them."""
+def _encode(text: str, characters: list[str]) -> npt.NDArray[np.int64]:
+    """Returns (characters,) int64, each character's position in the sorted list of them."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    return np.searchsorted([ord(character) for character in characters], codes).astype(np.uint8)
+    return np.searchsorted([ord(character) for character in characters], codes)
 
 
 def _corpus(text: str) -> Contents:
     characters = sorted(set(text))
-    return Contents({"char_ids": _encode(text, characters)}, {"characters": characters}, {"characters": len(text)})
+    char_ids = _encode(text, characters).astype(np.uint8)  # which are enough: see _MAX_CHARACTERS
+    return Contents({"char_ids": char_ids}, {"characters": characters}, {"characters": len(text)})
 
 
 def _line(text: str, position: int) -> int:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from fedgdl.autograd import no_grad
 from fedgdl.config import Experiment
 from fedgdl.data.dataset import Examples
-from fedgdl.errors import DataError
+from fedgdl.errors import ConfigError, DataError
 from fedgdl.federated.task import BatchT, Task
-from fedgdl.federated.training import checked_count
+from fedgdl.federated.training import count_correct, count_targets
 from fedgdl.nn import Module
 
 __all__ = ["Metrics", "evaluate", "is_evaluated"]
@@ -71,6 +72,7 @@ def evaluate(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> M
 
     Raises:
         DataError: there are no examples, or not a single target among them.
+        ConfigError: the task counts something else than targets.
     """
     if len(examples) == 0:
         message = "there are no examples to evaluate the model on: the test set is empty"
@@ -82,13 +84,13 @@ def evaluate(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> M
         size = _examples_at_once(task, model, examples)
         for start in range(0, len(examples), size):
             batch = examples.slice(start, min(start + size, len(examples)))
-            count = task.count_targets(batch)
+            count = count_targets(task, batch)
             prediction = task.predict(model, batch)
             loss_sum += float(task.loss(prediction, batch).data)
-            num_correct += checked_count(task.count_correct(prediction.data, batch), count)
+            num_correct += count_correct(task, prediction.data, batch, count)
             num_targets += count
-            for name, total in task.metrics(prediction.data, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(total)
+            for name, total in _sums_of(task, prediction.data, batch).items():
+                sums[name] = sums.get(name, 0.0) + total
     if not num_targets:
         message = f"the {len(examples)} test examples have not a single target: all their labels are padding"
         raise DataError(message)
@@ -98,6 +100,20 @@ def evaluate(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> M
 def is_evaluated(experiment: Experiment, round_index: int) -> bool:
     """Tells whether the model is to be evaluated after a round: each `evaluate_every`-th, and the last."""
     return round_index % experiment.evaluate_every == 0 or round_index == experiment.rounds
+
+
+def _sums_of(task: Task[BatchT], prediction: npt.NDArray[Any], batch: BatchT) -> dict[str, float]:
+    """Returns a task's own metrics of a batch, as floats of Python.
+
+    Raises:
+        ConfigError: they are something else; the task is at fault.
+    """
+    found: object = task.metrics(prediction, batch)
+    try:
+        return {str(name): float(total) for name, total in dict(found).items()}  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        message = f"the task's metrics gave {found!r}, expected name -> sum: {error}"
+        raise ConfigError(message) from error
 
 
 def _examples_at_once(task: Task[BatchT], model: Module, examples: Examples[BatchT]) -> int:

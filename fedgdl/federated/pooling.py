@@ -12,6 +12,7 @@ import dataclasses
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from fedgdl.data.dataset import BagExamples, Batch, Examples, FederatedDataset
 from fedgdl.errors import DataError
@@ -27,7 +28,7 @@ def pool_examples(data: FederatedDataset[BatchT]) -> Examples[BatchT]:
     are bags of words, or dataclasses of arrays with a row for each example.
 
     Raises:
-        DataError: they are something else, or there is no client.
+        DataError: they are something else, their rows differ in shape, or there is no client.
     """
     ready: Examples[BatchT] | None = getattr(data, "all_train", None)
     if ready is not None:
@@ -41,10 +42,7 @@ def pool_examples(data: FederatedDataset[BatchT]) -> Examples[BatchT]:
         bags: Any = _pooled_bags(shares)  # the examples of whatever task takes bags
         return cast("Examples[BatchT]", bags)
     if len(kinds) == 1 and all(_is_rows_of_arrays(share) for share in shares):
-        columns = {
-            field.name: np.concatenate([getattr(share, field.name) for share in shares])
-            for field in dataclasses.fields(shares[0])
-        }
+        columns = {field.name: _pooled_column(shares, field.name) for field in dataclasses.fields(shares[0])}
         pooled: Examples[BatchT] = kinds.pop()(**columns)
         return pooled
     names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
@@ -63,6 +61,15 @@ def _pooled_bags(shares: list[BagExamples]) -> BagExamples:
         np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))),
         np.concatenate([share.labels for share in whole]),
     )
+
+
+def _pooled_column(shares: list[Any], name: str) -> npt.NDArray[Any]:
+    arrays = [getattr(share, name) for share in shares]
+    shapes = sorted({array.shape[1:] for array in arrays})
+    if len(shapes) > 1:
+        message = f"the clients' examples cannot be pooled: rows of {name} have the shapes {shapes[0]} and {shapes[1]}"
+        raise DataError(message)
+    return np.concatenate(arrays)
 
 
 def _is_rows_of_arrays(share: Any) -> bool:  # noqa: ANN401 (anything may come)

@@ -22,6 +22,7 @@ Example:
 """
 
 import importlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
@@ -49,15 +50,15 @@ TASKS: Final = {
 }
 
 _METHODS: Final = {
-    "load_data": "experiment",
-    "build_model": "data, experiment, rng",
-    "predict": "model, batch",
-    "loss": "prediction, batch",
-    "count_correct": "prediction, batch",
-    "count_targets": "batch",
-    "metrics": "prediction, batch",
+    "load_data": ("experiment",),
+    "build_model": ("data", "experiment", "rng"),
+    "predict": ("model", "batch"),
+    "loss": ("prediction", "batch"),
+    "count_correct": ("prediction", "batch"),
+    "count_targets": ("batch",),
+    "metrics": ("prediction", "batch"),
 }
-"""What every task has: name -> parameters after self."""
+"""What every task has: name -> parameters after self, which are passed in this order."""
 
 _WITHOUT_DEFAULT: Final = ("load_data", "build_model")
 
@@ -118,8 +119,9 @@ class Task(ABC, Generic[BatchT]):
 
         By default its number of examples or, where these are sequences, of labels from 0 on.
         """
-        labels = getattr(batch, "labels", None)
-        return len(batch) if labels is None or labels.ndim == 1 else int(np.count_nonzero(labels >= 0))
+        if np.ndim(getattr(batch, "labels", ())) <= 1:
+            return len(batch)
+        return int(np.count_nonzero(_labels(batch, "count_targets") >= 0))
 
     def metrics(self, prediction: npt.NDArray[Any], batch: BatchT) -> dict[str, float]:
         """Returns further sums over the targets, name -> sum; a round's record has them divided by the targets.
@@ -136,8 +138,8 @@ def find_task(name: str) -> Task[Any]:
         name: a task of this library, or `"module:Name"` of a class that can be imported.
 
     Raises:
-        ConfigError: there is no such task, module or class, the class cannot be made without arguments, or it lacks
-            a method that a task has.
+        ConfigError: there is no such task, module or class, the class cannot be made without arguments, it lacks
+            a method that a task has, or has one that takes something else.
     """
     path = TASKS.get(name, name)
     module_name, colon, class_name = path.partition(":")
@@ -162,6 +164,10 @@ def find_task(name: str) -> Task[Any]:
     except TypeError as error:
         message = f'task = "{name}" cannot be made without arguments: {error}'
         raise ConfigError(message) from error
+    misfit = _misfit(task)
+    if misfit:
+        message = f'task = "{name}": {misfit}'
+        raise ConfigError(message)
     return task
 
 
@@ -169,14 +175,14 @@ def check_task(task: object) -> None:
     """Refuses what is no task: it must have all methods of `Task`, derived from it or not.
 
     Raises:
-        ConfigError: names the methods that it lacks, and what to do.
+        ConfigError: names the methods that it lacks, or one that takes something else, and what to do.
     """
     if isinstance(task, type):
         message = f"a task is an instance, not the class {task.__name__}: pass {task.__name__}()"
         raise ConfigError(message)
-    lacking = _lacking(task)
-    if lacking:
-        raise ConfigError(lacking)
+    problem = _lacking(task) or _misfit(task)
+    if problem:
+        raise ConfigError(problem)
 
 
 def _lacking(task: object) -> str:
@@ -186,7 +192,7 @@ def _lacking(task: object) -> str:
     missing = [method for method in _METHODS if method in undefined or not callable(getattr(task, method, None))]
     if not missing:
         return ""
-    text = f"the task {name} has no {', '.join(f'{method}(self, {_METHODS[method]})' for method in missing)}"
+    text = f"the task {name} has no {', '.join(map(_definition, missing))}"
     to_define = [method for method in missing if method in _WITHOUT_DEFAULT]
     remedies = [f"define {' and '.join(to_define)}"] if to_define else []
     if len(to_define) < len(missing):
@@ -194,8 +200,39 @@ def _lacking(task: object) -> str:
     return f"{text}; {', and '.join(remedies)}"
 
 
+def _misfit(task: object) -> str:
+    """Returns which method of a task cannot be called as a task's is, and what to do; nothing where all can."""
+    for method, arguments in _METHODS.items():
+        try:
+            signature = inspect.signature(getattr(task, method))
+        except ValueError:  # something compiled, which does not say what it takes
+            continue
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            return (
+                f"{type(task).__name__}.{method} does not take what it is given: {error}; define {_definition(method)}"
+            )
+    return ""
+
+
+def _definition(method: str) -> str:
+    return f"{method}({', '.join(('self', *_METHODS[method]))})"
+
+
 def _labels(batch: Batch, method: str) -> npt.NDArray[np.integer]:
-    labels: npt.NDArray[np.integer] = _part(batch, "labels", method)
+    """Returns the labels of a batch.
+
+    Raises:
+        ConfigError: it has none that are whole numbers, so the task needs a method of its own.
+    """
+    labels: npt.NDArray[np.integer] = np.asarray(_part(batch, "labels", method))
+    if labels.dtype.kind not in "biu":
+        message = (
+            f"a batch of {type(batch).__name__} has labels that are {labels.dtype}, where Task.{method} reads whole "
+            f"numbers; define {method} in your own task"
+        )
+        raise ConfigError(message)
     return labels
 
 

@@ -16,9 +16,11 @@ Example:
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from fedgdl.config import TrainingConfig
 from fedgdl.data.dataset import Examples
@@ -32,7 +34,8 @@ from fedgdl.parameters import Parameters
 __all__ = [
     "Tally",
     "batch_bounds",
-    "checked_count",
+    "count_correct",
+    "count_targets",
     "make_optimizer",
     "num_visits",
     "plan_of_round",
@@ -117,7 +120,7 @@ def train_batches(
     """
     tally = Tally()
     for batch in batches:
-        num_targets = task.count_targets(batch)
+        num_targets = count_targets(task, batch)
         if not num_targets:
             continue
         prediction = task.predict(model, batch)
@@ -128,7 +131,7 @@ def train_batches(
             clip_grad_norm(optimizer.parameters, plan.clip_grad_norm, error_if_nonfinite=False)
         optimizer.step()
         tally.loss_sum += float(loss.data)
-        tally.num_correct += checked_count(task.count_correct(prediction.data, batch), num_targets)
+        tally.num_correct += count_correct(task, prediction.data, batch, num_targets)
         tally.num_targets += num_targets
     return tally
 
@@ -157,17 +160,39 @@ def num_visits(num_examples: int, plan: TrainingConfig) -> int:
     return plan.epochs * (num_examples - left_out)
 
 
-def checked_count(num_correct: int, num_targets: int) -> int:
-    """Returns what a task's `count_correct` gave for a batch, as an int.
+def count_targets(task: Task[BatchT], batch: BatchT) -> int:
+    """Returns how many targets a task counts in a batch, as an int of Python.
+
+    Raises:
+        ConfigError: it is no whole number from 0 on; the task is at fault.
+    """
+    found = task.count_targets(batch)
+    count = _as_count(found)
+    if count is None:
+        message = f"the task's count_targets gave {found} for a batch of {len(batch)} examples"
+        raise ConfigError(message)
+    return count
+
+
+def count_correct(task: Task[BatchT], prediction: npt.NDArray[Any], batch: BatchT, num_targets: int) -> int:
+    """Returns how many of a batch's targets a task finds predicted right, as an int of Python.
 
     Raises:
         ConfigError: it is no whole number from 0 to the number of targets; the task is at fault.
     """
-    count = int(num_correct)
-    if count != num_correct or not 0 <= count <= num_targets:
-        message = f"the task's count_correct gave {num_correct} for a batch of {num_targets} targets"
+    found = task.count_correct(prediction, batch)
+    count = _as_count(found)
+    if count is None or count > num_targets:
+        message = f"the task's count_correct gave {found} for a batch of {num_targets} targets"
         raise ConfigError(message)
     return count
+
+
+def _as_count(value: object) -> int | None:
+    """Returns a whole number from 0 on, of NumPy's say, as an int of Python; none for anything else."""
+    if not isinstance(value, int | float | np.integer | np.floating) or value != value // 1 or value < 0:
+        return None
+    return int(value)
 
 
 def batch_bounds(num_examples: int, plan: TrainingConfig) -> Iterator[tuple[int, int]]:

@@ -79,6 +79,14 @@ def test_worker_processes_measure_the_same(tmp_path: Path) -> None:
     assert here["own-right"].model_sha256 == there["own-right"].model_sha256 != ""
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_recipe_logs_is_in_its_result(tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]) -> None:
+    results = run_all(["own_recipes:WARNS", "own_recipes:RIGHT"], tmp_path, workers)
+    assert results["own-warns"].warnings == ("mind the gap", "and the other one")
+    assert results["own-right"].warnings == ()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_killed_process_costs_the_recipe_it_was_at(tmp_path: Path) -> None:
     results = run_all(["own_recipes:RIGHT", "own_recipes:DIES", "ch04-compare"], tmp_path, 2)
     assert results["own-dies"].status == "failed"

@@ -1,5 +1,6 @@
 """Small recipes of one's own, found in worker processes as `own_recipes:NAME`."""
 
+import logging
 import os
 import signal
 import time
@@ -53,11 +54,18 @@ def _take_long(_: Setting) -> Outcome:
     return Outcome({"sum": 3.0})
 
 
+def _warn(_: Setting) -> Outcome:
+    for text in ("mind the gap", "and the other one", "mind the gap"):
+        logging.getLogger("own").warning(text)
+    return Outcome({"sum": 3.0})
+
+
 RIGHT = _recipe("own-right", _add)
 WRONG = _recipe("own-wrong", _add, Expected("sum", 4.0, equal, "goal"))
 LASTING = _recipe("own-lasting", _add, seconds=9.0)
 RAISES = _recipe("own-raises", _raise)
 DIES = _recipe("own-dies", _die, seconds=2.0)
+WARNS = _recipe("own-warns", _warn)
 NONSENSE = _recipe("own-nonsense", _draw_nonsense)
 LONG = _recipe("own-long", _take_long, seconds=0.5)
 OUTSIDE = _recipe("../outside", _add)

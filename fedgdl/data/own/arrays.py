@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from fedgdl.config import DataConfig
 from fedgdl.data.dataset import ArrayExamples
-from fedgdl.data.own.collection import Collection, make_split
-from fedgdl.data.own.columns import client_column, label_column, refuse_not_finite
+from fedgdl.data.own.collection import Collection, Labels, make_split
+from fedgdl.data.own.columns import Place, client_column, label_column, refuse_not_finite
 from fedgdl.data.own.dataset import OwnDataset
 from fedgdl.errors import DataError
 from fedgdl.parameters import DType
@@ -87,7 +87,7 @@ def _collection(
     )
 
 
-def _labels(labels: LabelsLike, place: Any) -> Any:  # noqa: ANN401
+def _labels(labels: LabelsLike, place: Place) -> Labels:
     array = np.asarray(labels)
     if array.ndim == 2 and array.dtype.kind in "iu":
         return array

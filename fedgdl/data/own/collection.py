@@ -13,7 +13,7 @@ Example:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ __all__ = ["Collection", "Labels", "make_split"]
 
 Labels: TypeAlias = Sequence[str] | Sequence[int] | npt.NDArray[np.integer]
 
-_MAX_ID_CHARACTERS = 200
+_MAX_ID_CHARACTERS: Final = 200
 """The longest client id that travels."""
 
 

@@ -87,7 +87,8 @@ _OTHERS: Final = re.compile(r"tasksv11/(README|LICENSE|[a-z0-9-]+/qa\d{1,2}_[a-z
 """What else the official archive holds: the same tasks with shuffled letters, and in other languages."""
 
 _LINE: Final = re.compile(
-    r"(?P<number>[1-9]\d*) (?P<text>[^\t]*[^\t ]) ?(\t(?P<answer>[^\t]+)\t(?P<facts>\d+( \d+)*))?"
+    r"(?P<number>[1-9]\d*) (?P<text>[^\x00-\x1f]*[^\x00-\x20]) ?(\t(?P<answer>[^\x00-\x1f]+)\t(?P<facts>\d+( \d+)*))?",
+    re.ASCII,
 )
 _find_words: Final = re.compile(TOKEN_PATTERN).findall
 

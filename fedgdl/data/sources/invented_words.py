@@ -1,13 +1,13 @@
 """Invented languages for generated texts: words of simple syllables, and draws from them as from natural ones.
 
-Not here: the texts (`synthetic_reviews`, `synthetic_verse`).
+Not here: the texts (`synthetic_mail`, `synthetic_reviews`, `synthetic_verse`).
 
 Source:
     Word frequencies: B. Mandelbrot, "An informational theory of the statistical structure of
     language", 1953, with the usual shift of 2.7 and exponent of 1.
 
 Example:
-    >>> words = invent_words("doctest", 1_000)
+    >>> words = invent_words("doctest/language", 1_000)
     >>> len(set(words)), max(map(len, words[:100])) < max(map(len, words))
     (1000, True)
     >>> rng = stream(1, "doctest")
@@ -16,6 +16,7 @@ Example:
     True
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final, TypeVar
@@ -26,27 +27,29 @@ import numpy.typing as npt
 from fedgdl.data.sources.synthetic_words import SYLLABLES
 from fedgdl.seeding import stream
 
-__all__ = ["draws", "invent_words", "rank_weights"]
+__all__ = ["as_format", "draws", "invent_words", "rank_weights"]
 
 _LAST_OF_TWO: Final = 0.125  # so many of the words have two syllables,
 _LAST_OF_THREE: Final = 0.5  # up to so many three, the others four
 _RANK_SHIFT: Final = 2.7
 _CHUNK: Final = 1_024
 
+_slots: Final = re.compile(r"\{(\w+)\}").findall
+
 T = TypeVar("T")
 
 
 @cache
-def invent_words(language: str, count: int, without: tuple[str, ...] = ()) -> tuple[str, ...]:
+def invent_words(purpose: str, count: int, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Returns different invented words, the most frequent first: the shorter, as in natural languages.
 
     Args:
-        language: its name; the words of a language are the same whatever the experiment's seed.
+        purpose: names the language's random stream; its words are the same whatever the experiment's seed.
         count: how many.
         without: real words that must not be among them.
     """
     syllables = SYLLABLES.split()
-    rng = stream(0, f"invented-words/{language}")
+    rng = stream(0, purpose)
     ranks = np.arange(count) / count
     lengths = 2 + (ranks > _LAST_OF_TWO) + (ranks > _LAST_OF_THREE)
     words: dict[str, None] = {}
@@ -78,3 +81,10 @@ def draws(rng: np.random.Generator, values: Sequence[T], weights: npt.NDArray[np
     while True:
         for index in np.searchsorted(upper, rng.random(_CHUNK), side="right").tolist():
             yield values[index]
+
+
+@cache
+def as_format(sentence: str) -> tuple[str, tuple[str, ...]]:
+    """Returns a sentence with slots like `{word}` as a %-format, several times faster to fill, and its slots' names."""
+    slots = tuple(_slots(sentence))
+    return sentence.replace("%", "%%").format(**dict.fromkeys(slots, "%s")), slots

@@ -94,7 +94,10 @@ def read_part(images_path: Path, labels_path: Path, writers_path: Path) -> Part:
     with blame(str(labels_path), remedy):
         labels = read_idx(labels_path, np.uint8, (None,))
         if len(labels) != len(images):
-            message = f"it has {len(labels)} labels, but {images_path.name} has {len(images)} images"
+            message = (
+                f"it has {len(labels)} labels, but {images_path.name} has {len(images)} images; "
+                "one of the two is of other digits"
+            )
             raise DataCorrupt(message)
         wrong = np.flatnonzero(labels >= len(_CLASSES))
         if len(wrong):

@@ -9,17 +9,12 @@ is right for about 97 of 100. The mailboxes differ in size, in their topic and i
 The words `my`, `computer`, `password`, `is` and `pizza` are in the vocabulary from a few hundred
 e-mails on.
 
-Source:
-    Word frequencies: B. Mandelbrot, "An informational theory of the statistical structure of
-    language", 1953, with the usual shift of 2.7 and exponent of 1.
-
 Example:
     >>> mails = list(generate(10, seed=1))
     >>> len(mails), mails[0].owner
     (10, 'mailbox-1')
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,7 +25,8 @@ import numpy.typing as npt
 
 from fedgdl.config import DataConfig
 from fedgdl.data.mail import HAM, SPAM, Mail, MailSource, clean_split
-from fedgdl.data.sources.synthetic_words import GREETINGS, LISTS, SENTENCES, SYLLABLES, TOPICS
+from fedgdl.data.sources.invented_words import as_format, draws, invent_words, rank_weights
+from fedgdl.data.sources.synthetic_words import GREETINGS, LISTS, SENTENCES, TOPICS
 from fedgdl.data.split import Split
 from fedgdl.seeding import stream
 
@@ -46,14 +42,8 @@ _OTHER_SHARE: Final = 0.04  # and how many of the other one
 _MEAN_SENTENCES: Final = 6.0
 
 _INVENTED_WORDS: Final = 4_000
-_LAST_OF_TWO: Final = 0.125  # so many of them have two syllables,
-_LAST_OF_THREE: Final = 0.5  # up to so many three, the others four
-_RANK_SHIFT: Final = 2.7
 _CLASS_PREFERENCE: Final = 0.5  # standard deviation of the log-frequencies' difference
 _MAILBOX_PREFERENCE: Final = 0.7
-_CHUNK: Final = 1_024
-
-_slots: Final = re.compile(r"\{(\w+)\}").findall
 
 
 def generate(num_mails: int, seed: int) -> Iterator[Mail]:
@@ -92,7 +82,7 @@ class _Writer:
         self._seed = seed
         topic = TOPICS[mailbox].split()
         self._words = {kind: self._draw(kind, words.split()) for kind, words in LISTS.items()}
-        self._words["topic"] = self._draw("topic", topic, _rank_weights(len(topic)))
+        self._words["topic"] = self._draw("topic", topic, rank_weights(len(topic)))
         self._words["number"] = self._draw("number", [str(number) for number in range(1, 100)])
         self._words["word"] = self._draw("word", _language(), _preferences(mailbox, label))
         self._greetings = self._draw("greeting", GREETINGS["spam" if label == SPAM else "ham"])
@@ -101,47 +91,18 @@ class _Writer:
     def write(self, kinds: Sequence[str]) -> str:
         """Returns the text of an e-mail with one sentence of each given kind."""
         sentences = [next(self._sentences[kind]) for kind in kinds]
-        filled = [_pattern(sentence)[0] % self._fill(sentence) for sentence in sentences]
+        filled = [as_format(sentence)[0] % self._fill(sentence) for sentence in sentences]
         return "\n".join([next(self._greetings), *filled])
 
     def _fill(self, sentence: str) -> tuple[str, ...]:
-        return tuple([next(self._words[slot]) for slot in _pattern(sentence)[1]])
+        return tuple([next(self._words[slot]) for slot in as_format(sentence)[1]])
 
     def _draw(self, kind: str, values: Sequence[str], weights: npt.NDArray[np.float64] | None = None) -> Iterator[str]:
-        """Yields independent draws without end, of equal shares when there are no weights."""
-        rng = stream(self._seed, f"synthetic-mail/{kind}", client_id=self._name)
-        shares = np.ones(len(values)) if weights is None else weights
-        upper = np.cumsum(shares / shares.sum())
-        upper[-1] = 1.0
-        while True:
-            for index in np.searchsorted(upper, rng.random(_CHUNK), side="right").tolist():
-                yield values[index]
+        return draws(stream(self._seed, f"synthetic-mail/{kind}", client_id=self._name), values, weights)
 
 
-@cache
-def _pattern(sentence: str) -> tuple[str, tuple[str, ...]]:
-    """Returns a sentence as a %-format, several times faster to fill than braces, and its slots."""
-    slots = tuple(_slots(sentence))
-    return sentence.replace("%", "%%").format(**dict.fromkeys(slots, "%s")), slots
-
-
-@cache
 def _language() -> tuple[str, ...]:
-    """Returns the invented words, the most frequent first: the shorter, as in natural languages."""
-    syllables = SYLLABLES.split()
-    rng = stream(0, "synthetic-mail/language")
-    ranks = np.arange(_INVENTED_WORDS) / _INVENTED_WORDS
-    lengths = 2 + (ranks > _LAST_OF_TWO) + (ranks > _LAST_OF_THREE)
-    words: dict[str, None] = {}
-    for length in lengths.tolist():
-        before = len(words)
-        while len(words) == before:
-            words["".join(syllables[index] for index in rng.integers(len(syllables), size=length))] = None
-    return tuple(words)
-
-
-def _rank_weights(count: int) -> npt.NDArray[np.float64]:
-    return 1.0 / (np.arange(1, count + 1, dtype=np.float64) + _RANK_SHIFT)
+    return invent_words("synthetic-mail/language", _INVENTED_WORDS)
 
 
 @cache
@@ -151,7 +112,7 @@ def _preferences(mailbox: int, label: int) -> npt.NDArray[np.float64]:
     of_mailbox = stream(0, "synthetic-mail/mailbox", client_id=MAILBOXES[mailbox]).normal(size=_INVENTED_WORDS)
     sign = 0.5 if label == SPAM else -0.5
     tilt = sign * _CLASS_PREFERENCE * of_class + _MAILBOX_PREFERENCE * of_mailbox
-    return _rank_weights(_INVENTED_WORDS) * np.exp(tilt)
+    return rank_weights(_INVENTED_WORDS) * np.exp(tilt)
 
 
 def _split(paths: tuple[Path, ...], config: DataConfig, seed: int) -> Split:  # noqa: ARG001 (generated: no files)

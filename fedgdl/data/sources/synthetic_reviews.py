@@ -16,7 +16,6 @@ Example:
     ([1, 0, 1, 0, 1, 0, 1, 0, 1, 0], 4)
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,7 +26,7 @@ import numpy.typing as npt
 
 from fedgdl.config import DataConfig
 from fedgdl.data.reviews import Review, ReviewSource, split_reviews
-from fedgdl.data.sources.invented_words import draws, invent_words, rank_weights
+from fedgdl.data.sources.invented_words import as_format, draws, invent_words, rank_weights
 from fedgdl.data.sources.synthetic_review_words import LISTS, POLARITY, SENTENCES
 from fedgdl.data.split import Split
 from fedgdl.data.text import distinct_tokens
@@ -53,8 +52,6 @@ _BREAK: Final = "<br /><br />"
 _BREAK_SHARE: Final = 0.1  # of the sentences are followed by a break
 
 T = TypeVar("T")
-
-_slots: Final = re.compile(r"\{(\w+)\}").findall
 
 
 def generate(num_train: int, num_test: int, seed: int) -> dict[str, list[Review]]:
@@ -118,7 +115,7 @@ class _Writer:
         """Returns the text of a review of a film, with one sentence of each given kind."""
         pieces = []
         for kind in kinds:
-            pattern, slots = _pattern(next(self._sentences[kind]))
+            pattern, slots = as_format(next(self._sentences[kind]))
             filled = pattern % tuple([self._word(slot, film) for slot in slots])
             pieces += [filled[0].upper() + filled[1:], next(self._breaks)]
         return "".join(pieces[:-1])
@@ -135,14 +132,7 @@ def _language() -> tuple[str, ...]:
     """Returns the invented words: none that a sentence has anyway, as `gone` would be."""
     patterns = [pattern for patterns in SENTENCES.values() for pattern in patterns]
     real = {word for text in (*patterns, *LISTS.values(), *POLARITY) for word in distinct_tokens(text)}
-    return invent_words("reviews", _INVENTED_WORDS, without=tuple(sorted(real)))
-
-
-@cache
-def _pattern(sentence: str) -> tuple[str, tuple[str, ...]]:
-    """Returns a sentence as a %-format, several times faster to fill than braces, and its slots."""
-    slots = tuple(_slots(sentence))
-    return sentence.replace("%", "%%").format(**dict.fromkeys(slots, "%s")), slots
+    return invent_words("invented-words/reviews", _INVENTED_WORDS, without=tuple(sorted(real)))
 
 
 def _preferences(label: int) -> npt.NDArray[np.float64]:

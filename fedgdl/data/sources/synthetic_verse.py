@@ -86,7 +86,7 @@ def generate(num_characters: int, seed: int) -> str:
 def _voice(role: str, seed: int) -> Iterator[str]:
     """Yields a role's lines without end."""
     taste = stream(0, "synthetic-verse/taste", client_id=role)
-    words = invent_words("verse", _NUM_WORDS)
+    words = invent_words("invented-words/verse", _NUM_WORDS)
     weights = rank_weights(len(words))
     weights[taste.choice(len(words), _OWN_WORDS, replace=False)] *= _OWN_WEIGHT
     preference = np.ones(len(_PATTERNS))

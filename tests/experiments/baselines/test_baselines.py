@@ -185,6 +185,7 @@ def test_training_that_diverges_is_told_and_has_no_score() -> None:
     experiment = make_experiment(training=TrainingConfig(1e6, epochs=200, batch_size=4))
     central, local = central_and_local(experiment, FIVE)
     assert central.status == "failed"
+    assert local.status == "failed"
     assert {score.reason for score in local.clients} == {"its model holds NaN or infinity"}
     assert local.accuracy is None
     json.dumps([central.to_dict(), local.to_dict()], allow_nan=False)
@@ -282,6 +283,23 @@ def test_baselines_of_other_data_than_the_run_s_are_refused() -> None:
     other = LineTask(dataclasses.replace(FIVE.data, fingerprint="points-2"))
     with pytest.raises(DataError, match="the data have changed"):
         simulate_baselines(make_experiment(), history=history, task=other)
+
+
+def test_a_run_without_a_round_has_no_baselines() -> None:
+    history = simulate(make_experiment(), task=FIVE)
+    history.rounds.clear()
+    with pytest.raises(ConfigError, match="no finished round"):
+        simulate_baselines(make_experiment(), history=history, task=FIVE)
+
+
+def test_a_worker_with_other_data_ends_the_local_baseline() -> None:
+    class Drifting(LineTask):
+        def load_data(self, experiment: Experiment) -> PointsData:
+            self.data = dataclasses.replace(self.data, fingerprint=self.data.fingerprint + "+")
+            return self.data
+
+    with pytest.raises(EngineError, match="other data: does load_data give the same every time"):
+        simulate_baselines(make_experiment(), ["local"], task=Drifting(FIVE.data))
 
 
 def test_bags_of_words_are_pooled_and_central_training_is_the_better_for_it() -> None:

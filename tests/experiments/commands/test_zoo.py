@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from program import environment_with, fedgdl, fedgdl_json
+from typer.testing import CliRunner
 
+from experiments.commands.app import app
 from fedgdl.zoo.errata import find_erratum
+from fedgdl.zoo.recipe import Recipe
 from fedgdl.zoo.registry import all_recipes, recipes_of
 
 OWN = """
@@ -120,11 +123,15 @@ def test_show_tells_all_about_a_recipe(tmp_path: Path) -> None:
     assert [row["what"] for row in document["expected"]] == [row.what for row in recipe.expected]
 
 
-@pytest.mark.slow
-def test_show_knows_every_recipe(tmp_path: Path) -> None:
-    for recipe in all_recipes():
-        document = fedgdl_json("zoo", "show", recipe.name, cwd=tmp_path)
-        assert document["name"] == recipe.name
+@pytest.mark.parametrize("recipe", all_recipes(), ids=lambda recipe: recipe.name)
+def test_show_knows_every_recipe(recipe: Recipe) -> None:
+    text = CliRunner().invoke(app, ["zoo", "show", recipe.name])
+    assert text.exit_code == 0, text.output
+    for words in (recipe.section, recipe.model, recipe.data, f"fedgdl zoo run {recipe.name}"):
+        assert words in text.output
+    document = json.loads(CliRunner().invoke(app, ["zoo", "show", recipe.name, "--json"]).output)
+    assert document["name"] == recipe.name
+    assert [row["what"] for row in document["expected"]] == [row.what for row in recipe.expected]
 
 
 def test_errata_are_printed_one_by_one_or_as_a_page(tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def test_what_is_no_such_array_is_refused(data: bytes, what: str) -> None:
         parse_idx(data, np.uint8, (None, 3))
 
 
+def test_nothing_times_more_than_any_memory_has_is_refused() -> None:
+    data = b"\0\0\x08\x03" + bytes(4) + b"\xff" * 8
+    with pytest.raises(DataCorrupt, match="promises 0 x 4294967295 x 4294967295 elements, which no array can have"):
+        parse_idx(data, np.uint8, (None, None, None))
+
+
 def test_a_damaged_compressed_file_is_refused(tmp_path: Path) -> None:
     whole = bytearray(gzip.compress(idx_bytes(np.arange(200, dtype=np.uint8).reshape(-1, 4)), mtime=0))
     whole[len(whole) // 2] ^= 0x10

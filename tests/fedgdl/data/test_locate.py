@@ -77,11 +77,24 @@ def test_a_set_that_nothing_stands_in_for_says_so() -> None:
 def test_stamps_change_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"one")
-    before = stamps((path,))
+    before = stamps(find_source("sms"), (path,))
     assert before[0][:2] == ["a.txt", 3]
     path.write_bytes(b"three")
-    assert stamps((path,)) != before
-    assert stamps(()) == []
+    assert stamps(find_source("sms"), (path,)) != before
+    assert stamps(find_source("sms"), ()) == []
+
+
+def test_stamps_change_with_an_optional_file_beside_the_first_one(tmp_path: Path) -> None:
+    source = Source(name="letters", title="letters", licence="none", optional_files=("more",))
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    without = stamps(source, (path,))
+    (tmp_path / "more").write_bytes(b"m")
+    with_more = stamps(source, (path,))
+    assert (without, [name for name, *_ in with_more]) == (with_more[:1], ["file", "more"])
+    (tmp_path / "more").write_bytes(b"more")
+    assert stamps(source, (path,)) != with_more
+    assert stamps(source, ()) == []
 
 
 def test_paths_are_absolute_and_know_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

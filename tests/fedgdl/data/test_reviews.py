@@ -55,6 +55,11 @@ def test_reviews_without_films_cannot_be_split_by_film() -> None:
     assert split_reviews(parts, DataConfig("imdb", partition=PartitionConfig("iid", 2))).groups is None
 
 
+def test_a_split_needs_reviews_to_train_on() -> None:
+    with pytest.raises(DataError, match="no film reviews to train on"):
+        split_reviews({"train": [], "test": PARTS["test"]}, CONFIG)
+
+
 def test_a_corpus_is_every_review_in_order_with_all_its_tokens() -> None:
     texts = generate(6_000, 1_200, seed=4)
     train, test = (load_reviews(part, "/nowhere", allow_synthetic=True, seed=4) for part in ("train", "test"))
@@ -117,3 +122,6 @@ def test_a_corpus_is_read_again_when_the_list_of_films_is_added(
         data.client_ids, 3
     )
     assert (len(data.test), data.num_classes) == (2 * per_folder, 2)
+    others = {name: data.replace(b"title/tt00001", b"title/tt00003") for name, data in urls.items()}
+    write_archive(root / "imdb" / imdb.URLS_ARCHIVE, others)  # prepared data is not taken for that of another list
+    assert list(load_dataset(config, 1).client_ids) == [film_id(film) for film in (300, 301, 310, 311)]

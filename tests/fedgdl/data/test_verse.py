@@ -100,6 +100,25 @@ def test_a_text_without_speakers_keeps_its_last_windows_for_testing() -> None:
         split_text("abcdefghi", DataConfig("shakespear-book", sequence_length=10))
 
 
+def test_speakers_who_say_too_little_to_test_on_are_refused() -> None:
+    text = f"KING:\n{'k' * 49}\n\nFOOL:\nAy\n"
+    for length, test_fraction in ((13, 0.2), (10, 0.19)):  # not five windows; five, but less than a fifth of them
+        config = DataConfig("shakespeare", sequence_length=length, test_fraction=test_fraction)
+        with pytest.raises(
+            DataError, match=rf"of 50 characters gives no window of data\.sequence_length = {length} to"
+        ):
+            split_by_speaker(text, config)
+    config = DataConfig("shakespeare", sequence_length=10, test_fraction=0.2)
+    assert len(split_by_speaker(text, config).test_rows) == 1
+
+
+def test_an_alphabet_may_have_more_characters_than_a_byte() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    split = split_text(text, DataConfig("shakespear-book", sequence_length=10))
+    shown = arrays(split.examples).inputs.reshape(-1)[:299]
+    assert "".join(split.words["vocabulary"][index] for index in shown) == text[:-1]
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [

@@ -9,7 +9,7 @@ from federation import LineTask, Points, make_experiment, model_at
 from fedgdl.autograd import Tensor
 from fedgdl.config import Experiment
 from fedgdl.data import ArrayExamples
-from fedgdl.errors import DataError
+from fedgdl.errors import ConfigError, DataError
 from fedgdl.federated import Metrics, Task, evaluate, is_evaluated
 from fedgdl.federated.evaluation import _MAX_ELEMENTS, _MAX_EXAMPLES
 from fedgdl.nn import Linear, Module
@@ -100,6 +100,30 @@ def test_everything_is_counted_by_target_and_padding_is_none() -> None:
     assert metrics.loss == pytest.approx((math.log(2) + 2 * math.log(4)) / 3, rel=1e-12)
     assert metrics.accuracy == 1 / 3
     assert metrics.means == {"label": 4 / 3, "five": 5 / 3}
+
+
+@pytest.mark.parametrize("found", [None, 0.5, ["label"], {"label": "many"}, {"label": np.zeros(2)}])
+def test_metrics_that_are_no_sums_are_the_task_s_fault(found: Any) -> None:
+    class Careless(Sequences):
+        def metrics(self, prediction: object, batch: object) -> Any:
+            return found
+
+    task = Careless()
+    model = task.build_model(None, make_experiment(), np.random.default_rng(1))
+    with pytest.raises(ConfigError, match=r"the task's metrics gave .*expected name -> sum"):
+        evaluate(task, model, ArrayExamples(np.zeros((2, 3, 1)), np.zeros((2, 3), np.int64)))
+
+
+def test_metrics_of_numpy_become_floats_of_python() -> None:
+    class Plain(Sequences):
+        def metrics(self, prediction: object, batch: ArrayExamples) -> Any:
+            return {"half": np.float32(len(batch) / 2)}
+
+    task = Plain()
+    model = task.build_model(None, make_experiment(), np.random.default_rng(1))
+    means = evaluate(task, model, ArrayExamples(np.zeros((2, 1)), np.zeros(2, np.int64))).means
+    assert means == {"half": 0.5}
+    assert type(means["half"]) is float
 
 
 def test_a_test_set_without_a_target_is_a_data_error() -> None:

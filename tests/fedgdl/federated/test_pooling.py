@@ -80,6 +80,10 @@ def test_the_examples_of_an_only_client_are_taken_as_they_are() -> None:
         ({}, r"\(none\) cannot be pooled"),
         ({"a": [1], "b": [2]}, r"\(list\) cannot be pooled.*attribute all_train"),
         ({"a": ArrayExamples(np.zeros(1), np.zeros(1, int)), "b": BagExamples.of([[1]], [1])}, "ArrayExamples, BagEx"),
+        (
+            {name: ArrayExamples(np.zeros((1, size)), np.zeros(1, int)) for name, size in (("a", 3), ("b", 2))},
+            r"rows of inputs have the shapes \(2,\) and \(3,\)",
+        ),
     ],
 )
 def test_what_cannot_be_pooled_is_named_with_what_to_do(shards: dict[str, Any], what: str) -> None:

@@ -77,10 +77,15 @@ class HalfATask(Task[ArrayExamples]):
         raise NotImplementedError
 
 
-class DuckTask:
-    """Has every method and derives from nothing."""
+def anything(*_: object) -> None:
+    """Takes whatever comes."""
 
-    load_data = build_model = predict = loss = count_correct = count_targets = metrics = Nothing
+
+class DuckTask:
+    """Has every method and derives from nothing; `dict` does not say what it takes."""
+
+    load_data = dict
+    build_model = predict = loss = count_correct = count_targets = metrics = anything
 
 
 def scores_of(labels: npt.NDArray[np.integer], seed: int = 1) -> Tensor:
@@ -144,6 +149,16 @@ def test_a_batch_that_the_defaults_cannot_read_is_named_with_what_to_do(method: 
         getattr(Digits(), method)(Linear(2, 3, rng=np.random.default_rng(1)), Bare())
 
 
+@pytest.mark.parametrize("method", ["loss", "count_correct"])
+def test_labels_that_are_no_whole_numbers_are_refused_rather_than_cut_off(method: str) -> None:
+    batch = ArrayExamples(np.zeros((2, 2)), np.array([0.25, 1.75]))
+    with pytest.raises(ConfigError, match=rf"labels that are float64.*define {method} in your own task"):
+        getattr(Digits(), method)(scores_of(np.array([0, 1])), batch)
+    assert Digits().count_targets(batch) == 2
+    with pytest.raises(ConfigError, match="define count_targets"):
+        Digits().count_targets(ArrayExamples(np.zeros((2, 2)), np.zeros((2, 3))))  # type: ignore[arg-type]
+
+
 def test_a_batch_without_labels_has_a_target_for_each_example() -> None:
     assert LineTask().count_targets(make_points(5, np.random.default_rng(1))) == 5
 
@@ -177,6 +192,37 @@ def test_an_object_is_a_task_when_it_has_every_method() -> None:
         check_task(DuckTask)
     with pytest.raises(ConfigError, match=r"the task int has no load_data"):
         check_task(3)
+
+
+class WithoutStream(Digits):
+    """Its model takes no random stream."""
+
+    def build_model(self, data: object, experiment: Experiment) -> Linear:  # type: ignore[override]
+        return Linear(2, 3, rng=np.random.default_rng(experiment.seed))
+
+
+class WithMore(Digits):
+    """Its loss wants more than it is given."""
+
+    def loss(self, prediction: Tensor, batch: ArrayExamples, weight: float) -> Tensor:  # type: ignore[override]
+        return super().loss(prediction, batch) * weight
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (WithoutStream, r"WithoutStream\.build_model .*too many.*; define build_model\(self, data, experiment, rng\)"),
+        (WithMore, r"WithMore\.loss .*missing.*'weight'; define loss\(self, prediction, batch\)"),
+    ],
+)
+def test_a_method_that_takes_something_else_is_refused_before_the_run(
+    kind: type[Digits], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=what):
+        check_task(kind())
+    monkeypatch.setitem(sys.modules, "test_task", sys.modules[__name__])
+    with pytest.raises(ConfigError, match=rf'task = "test_task:{kind.__name__}": {what}'):
+        find_task(f"test_task:{kind.__name__}")
 
 
 SPAM = Experiment(name="tiny", task="spam", data=DataConfig("synthetic-mail"), training=TrainingConfig(0.1))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from fedgdl.config import Experiment, TrainingConfig
 from fedgdl.data import ArrayExamples
 from fedgdl.errors import ConfigError, DataError, GraphError
-from fedgdl.federated import ClientUpdate, Task, num_visits, plan_of_round, train_client
-from fedgdl.federated.training import batch_bounds, checked_count
+from fedgdl.federated import ClientUpdate, Task, evaluate, num_visits, plan_of_round, train_client
+from fedgdl.federated.training import batch_bounds, count_correct, count_targets
 from fedgdl.nn import Dropout, Linear, Module, Sequential
 from fedgdl.parameters import Parameters
 
@@ -280,8 +280,41 @@ def test_batches_follow_each_other_and_are_full_but_for_the_last(num_examples: i
     assert all(0 < stop - start <= size for start, stop in bounds[-1:])
 
 
-@pytest.mark.parametrize("count", [-1, 6, 2.5])
-def test_a_count_of_correct_predictions_that_cannot_be_is_the_task_s_fault(count: float) -> None:
+class Counting(Sequences):
+    """Counts whatever it was told to."""
+
+    def __init__(self, count: Any) -> None:
+        self.count = count
+
+    def count_correct(self, prediction: object, batch: ArrayExamples) -> Any:
+        return self.count
+
+    def count_targets(self, batch: ArrayExamples) -> Any:
+        return self.count
+
+
+FIVE = ArrayExamples(np.ones((5, 3)), np.zeros(5, np.int64))
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, math.nan, math.inf, None, "4"])
+def test_a_count_that_cannot_be_is_the_task_s_fault(count: object) -> None:
     with pytest.raises(ConfigError, match=rf"count_correct gave {count} for a batch of 5 targets"):
-        checked_count(count, 5)  # type: ignore[arg-type]
-    assert checked_count(np.int64(5), 5) == 5  # type: ignore[arg-type]
+        count_correct(Counting(count), np.zeros((5, 3)), FIVE, 5)
+    with pytest.raises(ConfigError, match=rf"count_targets gave {count} for a batch of 5 examples"):
+        count_targets(Counting(count), FIVE)
+
+
+def test_more_correct_predictions_than_targets_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="count_correct gave 6 for a batch of 5 targets"):
+        count_correct(Counting(6), np.zeros((5, 3)), FIVE, 5)
+
+
+def test_counts_of_numpy_are_counts_and_what_comes_of_them_are_floats_of_python() -> None:
+    """Neither the wire nor JSON takes numbers of NumPy."""
+    model = Linear(3, 3, rng=np.random.default_rng(1), dtype="float64")
+    task = Counting(np.int64(5))
+    update = train_client(task, model, model.flatten(), FIVE, TrainingConfig(0.1), np.random.default_rng(1))
+    metrics = evaluate(task, model, FIVE)
+    for value in (update.train_loss, update.train_accuracy, metrics.loss, metrics.accuracy):
+        assert type(value) is float
+    assert count_correct(Counting(np.float64(5)), np.zeros((5, 3)), FIVE, 5) == 5

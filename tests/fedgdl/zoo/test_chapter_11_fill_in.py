@@ -168,8 +168,8 @@ def test_goals_hold_on_generated_reviews(module: object, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # whoever comes first prepares IMDB
-@pytest.mark.parametrize("is_quick", [True, False])
 @pytest.mark.parametrize("module", [chapter_11_fill_in, chapter_11_analogies], ids=["fill-in", "analogies"])
+@pytest.mark.parametrize("is_quick", [True, False])  # the outer one: both recipes look at one training
 def test_goals_hold_on_imdb(module: object, real_data: Path, *, is_quick: bool) -> None:
     rows, _ = run_recipe(module.RECIPES[0], data=real_data, is_quick=is_quick)
     assert missed(rows) == []

@@ -33,7 +33,7 @@ from fedgdl.wire import (
     encode,
 )
 
-__all__ = ["MAX_TASK_FRAME_BYTES", "Worker", "error_in_words"]
+__all__ = ["MAX_TASK_FRAME_BYTES", "Worker", "error_in_words", "fit_for_a_message"]
 
 MAX_TASK_FRAME_BYTES: Final = 4_000_000
 """More than the longest task: 4,096 client ids of up to 200 characters of up to 4 bytes."""
@@ -113,7 +113,7 @@ class Worker:
         try:
             payload = self._population.client(client_id).take_part(message, self._participation)
         except ClientError as error:
-            return ClientFailed(message.round_index, client_id, error.reason)
+            return ClientFailed(message.round_index, client_id, fit_for_a_message(error.reason))
         except Exception as error:  # noqa: BLE001 (a task may raise anything; the round goes on without this client)
             words = error_in_words(error)
             is_new = words not in self._errors_told
@@ -133,6 +133,10 @@ class Worker:
 
 
 def error_in_words(error: Exception) -> str:
-    """Returns an error's type and text, fit for a message: not too long, and in characters that can be sent."""
-    text = f"{type(error).__name__}: {error}"
+    """Returns an error's type and text, fit for a message."""
+    return fit_for_a_message(f"{type(error).__name__}: {error}")
+
+
+def fit_for_a_message(text: str) -> str:
+    """Returns a text not too long, and in characters that can be sent: names of files, say, may hold others."""
     return text.encode(errors="backslashreplace").decode()[:MAX_REASON_CHARACTERS]

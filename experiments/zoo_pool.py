@@ -24,9 +24,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from experiments.environment import versions
-from experiments.zoo_runs import Hear, RecipeResult, run_and_keep
-from fedgdl.errors import FedgdlError
+from experiments.zoo_runs import Hear, RecipeResult, failed_result, run_and_keep
 from fedgdl.runtime import blas_environment, ignore_interrupts, interrupts_deferred
 from fedgdl.zoo.recipe import Setting
 from fedgdl.zoo.registry import find_recipe
@@ -137,22 +135,9 @@ def _lost(worker: _Worker, setting: Setting) -> RecipeResult:
     """Returns the result of a recipe whose process has died."""
     code = worker.process.exitcode
     cause = "killed by a signal, for want of memory perhaps" if code is not None and code < 0 else "it ended by itself"
-    result = _failed(worker.reference, setting, f"its process is gone: {cause} (exit code {code})")
+    error = f"its process is gone: {cause} (exit code {code})"
+    result = failed_result(find_recipe(worker.reference), setting, error)
     return msgspec.structs.replace(result, seconds=round(time.perf_counter() - worker.began, 3))
-
-
-def _failed(reference: str, setting: Setting, error: str) -> RecipeResult:
-    recipe = find_recipe(reference)
-    return RecipeResult(
-        name=recipe.name,
-        chapter=recipe.chapter,
-        section=recipe.section,
-        summary=recipe.summary,
-        status="failed",
-        is_quick=setting.is_quick,
-        error=error,
-        versions=versions(),
-    )
 
 
 def _end(worker: _Worker) -> None:
@@ -179,10 +164,7 @@ def _work(pipe: Pipe, setting: Setting, folder: Path) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody wants any more
         while True:
             reference = pipe.recv_bytes().decode()
-            try:
-                result = run_and_keep(reference, setting, folder, tell)
-            except FedgdlError as error:  # its folder cannot be written, say
-                result = _failed(reference, setting, str(error))
+            result = run_and_keep(reference, setting, folder, tell)
             pipe.send_bytes(msgspec.json.encode(_Finished(result)))
 
 

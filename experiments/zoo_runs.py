@@ -16,8 +16,10 @@ Example:
 import contextlib
 import datetime as dt
 import logging
+import math
 import re
 import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 
 from experiments.environment import versions
 from fedgdl.errors import ConfigError, FedgdlError
@@ -38,6 +41,7 @@ __all__ = [
     "Hear",
     "RecipeResult",
     "ResultRow",
+    "failed_result",
     "keep",
     "read_results",
     "run_and_keep",
@@ -50,6 +54,10 @@ Hear: TypeAlias = Callable[[str, int, int], None]
 """Called with (recipe, steps finished, steps in all) while recipes run."""
 
 Number: TypeAlias = float | int | str | list[float | int | str]
+"""A value as JSON has it; what is no finite number is a text: `"nan"`, `"inf"`."""
+
+_LARGEST: Final = 2**63
+"""Integers from here on are texts: readers of JSON would round them."""
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -94,7 +102,7 @@ class RecipeResult(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     data_is_synthetic: bool = False
     rows: tuple[ResultRow, ...] = ()
-    measured: dict[str, Number | None] = {}
+    measured: dict[str, Number] = {}
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     model_sha256: str = ""
@@ -114,39 +122,30 @@ class RecipeResult(msgspec.Struct, frozen=True, kw_only=True):
 def run_recipe(recipe: Recipe, setting: Setting) -> tuple[RecipeResult, Outcome | None]:
     """Runs a recipe in this process, with one BLAS thread, and compares what it gave with what is expected.
 
-    Whatever the recipe raises ends up in the result, so that others can go on.
+    Whatever the recipe raises or returns ends up in the result, so that others can go on.
 
     Returns:
-        The result, and what the recipe gave; none when it raised.
+        The result, and what the recipe gave; none when it raised, or gave what cannot be kept.
     """
-    began, outcome, error, rows = time.perf_counter(), None, "", tuple[ResultRow, ...]()
-    warnings = dict[str, None]()
+    began, outcome, error = time.perf_counter(), None, ""
+    result, warnings = _blank_result(recipe, setting), dict[str, None]()
     try:
         with one_blas_thread(), _logged_warnings(warnings):
             outcome = _run(recipe, setting)
-        rows = tuple(_result_rows(recipe, outcome, setting))
+        result = _filled(result, recipe, outcome, setting)
     except FedgdlError as problem:
-        error = str(problem)
-    except Exception:  # noqa: BLE001 (a recipe's code may raise anything; its traceback is kept, the others go on)
+        error = str(problem) or traceback.format_exc()
+    except (Exception, SystemExit):  # noqa: BLE001 (a recipe may raise anything; its traceback is kept, others go on)
         error = traceback.format_exc()
-    result = RecipeResult(
-        name=recipe.name,
-        chapter=recipe.chapter,
-        section=recipe.section,
-        summary=recipe.summary,
-        status="failed" if error else "done",
-        is_quick=setting.is_quick,
-        error=error,
-        data="" if outcome is None else outcome.data,
-        data_is_synthetic=outcome is not None and outcome.is_synthetic,
-        rows=rows,
-        measured={} if outcome is None else {what: _plain(value) for what, value in outcome.measured.items()},
-        warnings=tuple(warnings),
-        seconds=round(time.perf_counter() - began, 3),
-        model_sha256=outcome.parameters.sha256() if outcome is not None and outcome.parameters is not None else "",
-        versions=versions(),
-    )
-    return result, outcome
+    if error:
+        result, outcome = msgspec.structs.replace(result, status="failed", error=_writable(error)), None
+    seconds = round(time.perf_counter() - began, 3)
+    return msgspec.structs.replace(result, warnings=tuple(map(_writable, warnings)), seconds=seconds), outcome
+
+
+def failed_result(recipe: Recipe, setting: Setting, error: str) -> RecipeResult:
+    """Returns the result of a recipe that has failed, with the reason."""
+    return msgspec.structs.replace(_blank_result(recipe, setting), status="failed", error=_writable(error))
 
 
 def keep(result: RecipeResult, outcome: Outcome | None, folder: Path) -> RecipeResult:
@@ -171,8 +170,11 @@ def keep(result: RecipeResult, outcome: Outcome | None, folder: Path) -> RecipeR
 
             try:
                 files += save_pictures(outcome.pictures, folder, is_synthetic=outcome.is_synthetic)
-            except (ArithmeticError, LookupError, TypeError, ValueError):  # what a recipe wants drawn does not fit
-                result = msgspec.structs.replace(result, status="failed", error=traceback.format_exc())
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001 (a recipe may want anything drawn; what was measured is kept all the same)
+                error = _writable(traceback.format_exc())
+                result = msgspec.structs.replace(result, status="failed", error=error)
         if result.error:
             (folder / "error.txt").write_text(result.error + "\n", "utf-8")
             files.append("error.txt")
@@ -189,13 +191,19 @@ def keep(result: RecipeResult, outcome: Outcome | None, folder: Path) -> RecipeR
 def run_and_keep(reference: str, setting: Setting, folder: Path, hear: Hear) -> RecipeResult:
     """Runs the recipe of a name and keeps it in a folder of its own below `folder`.
 
+    What cannot be written (on a full disk, say) leaves no folder, and a failed result that says so.
+
     Raises:
-        ConfigError: there is no such recipe, or its folder cannot be written.
+        ConfigError: there is no such recipe.
     """
     recipe = find_recipe(reference)
     with watched_by(lambda _what, done, total: hear(recipe.name, done, total)):
         result, outcome = run_recipe(recipe, setting)
-    return keep(result, outcome, folder / recipe.name)
+    try:
+        return keep(result, outcome, folder / recipe.name)
+    except ConfigError as error:
+        shutil.rmtree(folder / recipe.name, ignore_errors=True)
+        return msgspec.structs.replace(result, status="failed", error=str(error))
 
 
 def run_recipes(
@@ -211,7 +219,7 @@ def run_recipes(
         hear: told how far each is.
 
     Raises:
-        ConfigError: there is no such recipe, two have one name, or a folder cannot be written.
+        ConfigError: there is no such recipe, or two have one name.
         KeyboardInterrupt: Ctrl-C; the recipes that were yielded are kept.
     """
     named = {reference: find_recipe(reference) for reference in references}
@@ -242,7 +250,7 @@ def run_folder(out: Path | None = None) -> Path:
     """Makes and returns the folder of a run: the one given, which must be new or empty, or `runs/zoo-<time>`.
 
     Raises:
-        ConfigError: the folder holds files already, or cannot be made.
+        ConfigError: the folder holds files already, or cannot be made or written to.
     """
     base = out or Path("runs") / f"zoo-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
     try:
@@ -254,8 +262,10 @@ def run_folder(out: Path | None = None) -> Path:
             number += 1
             folder = base.with_name(f"{base.name}-{number}")
         folder.mkdir(parents=True, exist_ok=out is not None)
+        with tempfile.TemporaryFile(dir=folder):  # to be told now, not after the first recipe
+            pass
     except OSError as error:
-        message = f"the run's folder cannot be made: {error}; give another one with --out"
+        message = f"the run's folder cannot be made or written to: {error}; give another one with --out"
         raise ConfigError(message) from error
     return folder
 
@@ -312,23 +322,73 @@ def _run(recipe: Recipe, setting: Setting) -> Outcome:
     return run_federation(recipe, setting)
 
 
+def _blank_result(recipe: Recipe, setting: Setting) -> RecipeResult:
+    return RecipeResult(
+        name=recipe.name,
+        chapter=recipe.chapter,
+        section=recipe.section,
+        summary=recipe.summary,
+        status="done",
+        is_quick=setting.is_quick,
+        versions=versions(),
+    )
+
+
+def _filled(result: RecipeResult, recipe: Recipe, outcome: Outcome, setting: Setting) -> RecipeResult:
+    """Returns the result with what the recipe gave.
+
+    Raises:
+        ConfigError: that is no outcome, or holds a value of another kind than numbers and texts.
+    """
+    if not isinstance(outcome, Outcome):
+        message = f"the recipe {recipe.name} returned {type(outcome).__name__}; expected a fedgdl.zoo.recipe.Outcome"
+        raise ConfigError(message)
+    return msgspec.structs.replace(
+        result,
+        data=_writable(outcome.data),
+        data_is_synthetic=outcome.is_synthetic,
+        measured={_writable(what): _plain(what, value) for what, value in outcome.measured.items()},
+        rows=tuple(_result_rows(recipe, outcome, setting)),
+        model_sha256="" if outcome.parameters is None else outcome.parameters.sha256(),
+    )
+
+
 def _result_rows(recipe: Recipe, outcome: Outcome, setting: Setting) -> Iterator[ResultRow]:
     for row in compare(recipe, outcome, setting):
         expected = row.expected
         yield ResultRow(
-            what=expected.what,
-            expected=_plain(expected.value),
+            what=_writable(expected.what),
+            expected=_plain(expected.what, expected.value),
             tolerance=expected.tolerance.words,
             origin=expected.origin,
-            measured=None if row.measured is None else _plain(row.measured),
+            measured=None if row.measured is None else _plain(expected.what, row.measured),
             status=row.status,
             needs_real_data=expected.needs_real_data,
         )
 
 
-def _plain(value: Value) -> Number:
-    """Returns a value as JSON has it: lists for tuples, Python's numbers for NumPy's."""
-    if isinstance(value, tuple):
-        return [number for item in value if not isinstance(number := _plain(item), list)]
-    item = getattr(value, "item", None)  # NumPy's numbers
-    return value if item is None else item()
+def _plain(what: str, value: Value) -> Number:
+    """Returns a value as JSON has it: a list for a tuple.
+
+    Raises:
+        ConfigError: it is neither a number nor a text, nor a tuple of such.
+    """
+    return [_item(what, item) for item in value] if isinstance(value, tuple) else _item(what, value)
+
+
+def _item(what: str, value: object) -> float | int | str:
+    """Returns a number of Python's for one of NumPy's, and a text for a number that JSON has not."""
+    item = value.item() if isinstance(value, np.generic) else value
+    if isinstance(item, str):
+        return _writable(item)
+    if isinstance(item, float):
+        return item if math.isfinite(item) else str(item)
+    if isinstance(item, int):  # a truth value is one, too
+        return int(item) if abs(item) < _LARGEST else str(item)
+    message = f"{what!r} is of type {type(value).__name__}; expected a number, a text, or a tuple of one kind of them"
+    raise ConfigError(message)
+
+
+def _writable(text: str) -> str:
+    """Returns a text that UTF-8 can say: names of files may hold bytes that it cannot."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from msgspec import Meta, Struct
 
-from clients.worker import MAX_TASK_FRAME_BYTES, error_in_words
+from clients.worker import MAX_TASK_FRAME_BYTES, error_in_words, fit_for_a_message
 from clients.worker_process import load_task, serve
 from experiments.baselines.results import ClientScore
 from fedgdl.config import Experiment
@@ -110,7 +110,7 @@ class AloneWorker:
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
                 return self._train(client_id, examples)
         except DataError as error:
-            return ClientScore(client_id, 0, 0, reason=str(error))
+            return ClientScore(client_id, 0, 0, reason=fit_for_a_message(str(error)))
         except Exception as error:  # noqa: BLE001 (a task may raise anything; the other clients go on)
             return ClientScore(client_id, 0, 0, reason=error_in_words(error))
 

@@ -13,6 +13,7 @@ Example:
     8
 """
 
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -190,9 +191,10 @@ def count_correct(task: Task[BatchT], prediction: npt.NDArray[Any], batch: Batch
 
 def _as_count(value: object) -> int | None:
     """Returns a whole number from 0 on, of NumPy's say, as an int of Python; none for anything else."""
-    if not isinstance(value, int | float | np.integer | np.floating) or value != value // 1 or value < 0:
+    if not isinstance(value, int | float | np.integer | np.floating) or not math.isfinite(value):
         return None
-    return int(value)
+    count = int(value)
+    return count if count == value and count >= 0 else None
 
 
 def batch_bounds(num_examples: int, plan: TrainingConfig) -> Iterator[tuple[int, int]]:

@@ -126,7 +126,7 @@ RECIPES: Final = (
         published="epoch 349: train error 0.108, accuracy 1.0; test error 0.653, accuracy 0.7073",
         defects=("B1", "B30"),
         source="mnist",
-        seconds=(1.5, 45.0),
+        seconds=(1.5, 23.0),
         run=_overfitting,
         expected=(
             *expect_course(
@@ -160,7 +160,7 @@ RECIPES: Final = (
         published="best test accuracy 0.8114 at epoch 10, chosen by the test digits themselves",
         defects=("B1",),
         source="mnist",
-        seconds=(4.0, 5.0),
+        seconds=(3.0, 3.0),
         run=_early_stopping,
         expected=(
             Expected("epoch of the kept weights", 26, equal, "derived", needs_real_data=True),
@@ -182,7 +182,7 @@ RECIPES: Final = (
         published="best at epoch 60: test error 0.412, accuracy 0.8236; epoch 290: 0.399, 0.8181",
         defects=("B1", "B2", "B4"),
         source="mnist",
-        seconds=(2.5, 60.0),
+        seconds=(2.6, 47.0),
         run=_dropout,
         expected=(
             *expect_course(
@@ -212,7 +212,7 @@ RECIPES: Final = (
         published="alpha 0.001, 100 steps a batch: epoch 290: test error 0.428, accuracy 0.7975; best 0.8067 at 280",
         defects=("B1", "B2", "B3"),
         source="mnist",
-        seconds=(1.0, 8.0),
+        seconds=(0.5, 7.0),
         run=_batches,
         expected=(
             *expect_course(

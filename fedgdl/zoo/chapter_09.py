@@ -153,7 +153,7 @@ RECIPES: Final = (
         published="test / train accuracy at epoch 100: 0.8407 / 0.883; 200: 0.8642 / 0.926; best 0.8703 at 270",
         defects=("B2", "B9"),
         source="mnist",
-        seconds=(1.0, 8.0),
+        seconds=(0.8, 7.0),
         run=_softmax_mnist,
         expected=(
             *expect_course(  # computed by plain NumPy with the slopes written out by hand

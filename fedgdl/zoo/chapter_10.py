@@ -180,7 +180,7 @@ RECIPES: Final = (
         published="test / train accuracy: best 0.8818 / 0.797 at epoch 219; 299: 0.8774 / 0.814",
         defects=("B2", "B5", "B9", "B30"),
         source="mnist",
-        seconds=(4.0, 18.0),
+        seconds=(3.5, 19.0),
         run=_convolution,
         expected=(
             *expect_course(  # computed by plain NumPy with the slopes written out by hand
@@ -216,7 +216,7 @@ RECIPES: Final = (
             "epochs": f"{_CNN_EPOCHS} (quick: {_FIRST_STEPS} steps)",
         },
         source="mnist",
-        seconds=(4.0, 110.0),
+        seconds=(3.6, 104.0),
         run=_mnist_cnn,
         expected=(
             Expected(f"test accuracy after {_FIRST_STEPS} steps", 0.9, at_least, "goal"),

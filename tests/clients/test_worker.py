@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
 from fedgdl.config import StrategyConfig, TrainingConfig
-from fedgdl.errors import EngineError, FedgdlError, WireError
+from fedgdl.errors import DataError, EngineError, FedgdlError, WireError
 from fedgdl.federated import make_strategy, train_client
 from fedgdl.seeding import stream
 from fedgdl.wire import (
@@ -203,6 +203,20 @@ def test_data_that_raises_anything_else_is_a_defect_too() -> None:
     data = make_data({"ann": 4, "ben": 6, "cat": 5})
     failure = failed(bench(LineTask(LazyData(data.shards, data.test))), "zoe")
     assert (failure.reason, failure.is_defect) == ("KeyError: 'zoe'", True)
+
+
+def test_a_client_whose_examples_cannot_be_read_costs_itself_whatever_the_reason_holds() -> None:
+    class Damaged(PointsData):
+        def client(self, client_id: str) -> Points:
+            if client_id == "dan":
+                message = "the file \udcff is damaged" + "!" * 10_000  # a character that UTF-8 cannot express
+                raise DataError(message)
+            return super().client(client_id)
+
+    data = make_data({"ann": 4, "ben": 6, "cat": 5})
+    failure = failed(bench(LineTask(Damaged(data.shards, data.test))), "dan")
+    assert failure.reason.startswith(r"the file \udcff is damaged!!")
+    assert (len(failure.reason), failure.is_defect) == (MAX_REASON_CHARACTERS, False)
 
 
 @given(st.text(max_size=3_000))

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,62 @@ def test_a_run_keeps_result_model_and_texts(tmp_path: Path) -> None:
 def test_kept_results_are_read_back(tmp_path: Path) -> None:
     results = run_all(["own_recipes:WRONG", "own_recipes:RAISES", "ch04-reducing-error"], tmp_path)
     assert {result.name: result for result in read_results(tmp_path)} == results
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_strange_recipes_cost_only_themselves(tmp_path: Path, workers: int) -> None:
+    words = {
+        "EXITS": "SystemExit: 0",
+        "MUTE": "FedgdlError",
+        "NOTHING": "returned NoneType; expected a fedgdl.zoo.recipe.Outcome",
+        "ARRAYS": "'table' is of type ndarray; expected a number",
+        "UNDRAWABLE": "'str' object has no attribute",
+    }
+    results = run_all([f"own_recipes:{name}" for name in (*words, "RIGHT")], tmp_path, workers)
+    for name, text in words.items():
+        result = results[f"own-{name.lower()}"]
+        assert result.status == "failed"
+        assert text in result.error
+        assert "its process is gone" not in result.error
+    assert results["own-right"].is_good
+    assert {result.name: result for result in read_results(tmp_path)} == results
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_numbers_that_json_has_not_are_kept_as_texts(tmp_path: Path, workers: int) -> None:
+    results = run_all(["own_recipes:STRANGE", "own_recipes:RIGHT"], tmp_path, workers)
+    strange = results["own-strange"]
+    assert strange.measured == {
+        "sum": "nan",
+        "several": [1.0, "inf", "-inf"],
+        "truth": 1,
+        "small": 0.5,
+        "huge": str(10**30),
+        "name": "caf\\udce9",
+    }
+    assert [(row.measured, row.status) for row in strange.rows] == [("nan", "missed")]
+    assert {result.name: result for result in read_results(tmp_path)} == results
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_written_costs_only_itself(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "own-right").write_text("in the way")
+    results = run_all(["own_recipes:RIGHT", "own_recipes:LASTING"], tmp_path, workers)
+    assert results["own-right"].status == "failed"
+    assert "--out" in results["own-right"].error
+    assert results["own-lasting"].is_good
+    assert (tmp_path / "own-right").read_text() == "in the way"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_leaves_no_half_folder(tmp_path: Path) -> None:
+    recipe_folder = tmp_path / "own-right"
+    recipe_folder.mkdir()
+    (recipe_folder / "said.txt").symlink_to("/dev/full")
+    result = run_and_keep("own_recipes:RIGHT", Setting(), tmp_path, lambda *_: None)
+    assert result.status == "failed"
+    assert "No space left" in result.error
+    assert not recipe_folder.exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -146,6 +203,13 @@ def test_folders_of_runs_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert run_folder(tmp_path / "mine") == tmp_path / "mine"
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     with pytest.raises(ConfigError, match="not an empty folder"):
+        run_folder(tmp_path / "mine")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="cannot be made or written to"):
         run_folder(tmp_path / "mine")
 
 

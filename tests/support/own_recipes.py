@@ -1,12 +1,15 @@
 """Small recipes of one's own, found in worker processes as `own_recipes:NAME`."""
 
 import logging
+import math
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import numpy as np
 
+from fedgdl.errors import FedgdlError
 from fedgdl.parameters import Layout, Parameters
 from fedgdl.progress import watched
 from fedgdl.zoo.pictures import Images, Text
@@ -39,6 +42,22 @@ def _raise(_: Setting) -> Outcome:
     raise ArithmeticError(message)
 
 
+def _exit(_: Setting) -> Outcome:
+    raise SystemExit(0)
+
+
+def _raise_nothing(_: Setting) -> Outcome:
+    raise FedgdlError
+
+
+def _measure(**measured: object) -> Callable[[Setting], Outcome]:
+    return lambda _: Outcome({"sum": 3.0, **measured})  # type: ignore[dict-item] # some of it wrong on purpose
+
+
+def _return_nothing(_: Setting) -> None:
+    """Forgets its outcome."""
+
+
 def _die(_: Setting) -> Outcome:
     os.kill(os.getpid(), signal.SIGKILL)
     return Outcome({})
@@ -46,6 +65,10 @@ def _die(_: Setting) -> Outcome:
 
 def _draw_nonsense(_: Setting) -> Outcome:
     return Outcome({"sum": 3.0}, {"image": Images("one axis too few", np.zeros((3, 3)))})
+
+
+def _draw_no_picture(_: Setting) -> Outcome:
+    return Outcome({"sum": 3.0}, {"image": "no picture"})  # type: ignore[dict-item]
 
 
 def _take_long(_: Setting) -> Outcome:
@@ -68,5 +91,22 @@ DIES = _recipe("own-dies", _die, seconds=2.0)
 WARNS = _recipe("own-warns", _warn)
 NONSENSE = _recipe("own-nonsense", _draw_nonsense)
 LONG = _recipe("own-long", _take_long, seconds=0.5)
+EXITS = _recipe("own-exits", _exit)
+MUTE = _recipe("own-mute", _raise_nothing)
+NOTHING = _recipe("own-nothing", _return_nothing)
+ARRAYS = _recipe("own-arrays", _measure(table=np.zeros(3)))
+STRANGE = _recipe(
+    "own-strange",
+    _measure(
+        sum=math.nan,
+        several=(1.0, math.inf, -math.inf),
+        truth=np.bool_(True),
+        small=np.float32(0.5),
+        huge=10**30,
+        name="caf\udce9",
+    ),
+)
+"""Measures what JSON has no word for."""
+UNDRAWABLE = _recipe("own-undrawable", _draw_no_picture)
 OUTSIDE = _recipe("../outside", _add)
 """A name that would lead out of the run's folder."""

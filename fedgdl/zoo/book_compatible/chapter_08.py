@@ -205,7 +205,7 @@ RECIPES: Final = (
         defects=("B1", "B30"),
         is_book_compatible=True,
         source="mnist",
-        seconds=(1.5, 25.0),
+        seconds=(1.3, 19.0),
         run=_overfitting,
         expected=(
             *_expect(
@@ -243,7 +243,7 @@ RECIPES: Final = (
         defects=("B1", "B2", "B4"),
         is_book_compatible=True,
         source="mnist",
-        seconds=(2.5, 35.0),
+        seconds=(1.9, 26.0),
         run=_dropout,
         expected=_expect(
             {
@@ -268,7 +268,7 @@ RECIPES: Final = (
         defects=("B1", "B2", "B3"),
         is_book_compatible=True,
         source="mnist",
-        seconds=(1.0, 8.0),
+        seconds=(0.5, 5.0),
         run=_batches,
         expected=_expect(
             {

@@ -107,7 +107,7 @@ RECIPES: Final = (
         defects=("B2", "B9"),
         is_book_compatible=True,
         source="mnist",
-        seconds=(1.0, 8.0),
+        seconds=(0.5, 5.0),
         run=_softmax_mnist,
         expected=(
             *expect_course(

@@ -205,6 +205,21 @@ def test_a_task_that_raises_costs_its_client_alone() -> None:
     assert worker.score("ann").accuracy is not None
 
 
+def test_a_reason_that_cannot_be_sent_as_it_is_costs_its_client_alone() -> None:
+    class Nameless(PointsData):
+        def client(self, client_id: str) -> Any:
+            if client_id == "eve":
+                message = "the file \udcff is damaged" + "!" * 200_000  # a character that UTF-8 cannot express
+                raise DataError(message)
+            return super().client(client_id)
+
+    task = LineTask(Nameless(FIVE.data.shards, FIVE.data.test))
+    found = simulate_baselines(make_experiment(rounds=1), ["local"], task=task)["local"]
+    assert isinstance(found, LocalBaseline)
+    assert found.clients[-1].reason.startswith(r"the file \udcff is damaged!")
+    assert [score.accuracy is None for score in found.clients] == [False, False, False, False, True]
+
+
 def test_a_worker_that_dies_costs_the_client_it_trained_alone() -> None:
     experiment = make_experiment(training=TrainingConfig(0.1, batch_size=9), engine=EngineConfig(workers=2))
     found = simulate_baselines(experiment, ["local"], task=DeadlyTask(FIVE.data))["local"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from experiments.baselines.runs import Kind
     from experiments.run_history import RunHistory
+    from fedgdl.config import Experiment
 
 __all__ = ["run"]
 
@@ -54,6 +55,9 @@ def run(
         list[_Baseline] | None,
         typer.Option(help="Also train on all data in one place, or each client alone. Repeatable."),
     ] = None,
+    real_only: Annotated[
+        bool, typer.Option("--real-only", help="Fail where data is missing; let no generated data stand in.")
+    ] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,10 +75,21 @@ def run(
         "until_accuracy": until_accuracy,
     }
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    _simulate(experiment, [*(overrides or ()), *given], out, [item.value for item in baseline or ()], as_json=as_json)
+    config = _load(experiment, [*(overrides or ()), *given], real_only=real_only)
+    _simulate(config, out, [item.value for item in baseline or ()], as_json=as_json)
 
 
-def _simulate(name: str, overrides: list[str], out: Path | None, baselines: list[str], *, as_json: bool) -> None:
+def _load(name: str, overrides: list[str], *, real_only: bool) -> "Experiment":
+    """Returns a configuration, without the data set that may stand in where only the real one will do."""
+    from msgspec.structs import replace
+
+    from experiments.simulation import load_config
+
+    config = load_config(name, overrides)
+    return replace(config, data=replace(config.data, fallback=None)) if real_only else config
+
+
+def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, as_json: bool) -> None:
     """Runs an experiment and its baselines and shows what was finished, however it ended.
 
     Raises:
@@ -84,7 +99,7 @@ def _simulate(name: str, overrides: list[str], out: Path | None, baselines: list
     from experiments.callbacks import Callback
     from experiments.progress import ProgressBar, work_bar
     from experiments.run_folder import RunFolder
-    from experiments.simulation import load_config, simulate
+    from experiments.simulation import simulate
     from fedgdl.errors import FedgdlError
 
     class Remember(Callback):
@@ -94,7 +109,6 @@ def _simulate(name: str, overrides: list[str], out: Path | None, baselines: list
             self.history = history
 
     console = error_console()
-    config = load_config(name, overrides)
     folder, remember = RunFolder(out), Remember()
     log_to(console)
     ending: FedgdlError | KeyboardInterrupt | None = None

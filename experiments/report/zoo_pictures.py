@@ -24,6 +24,9 @@ _SIGNED_COLOURS: Final = "RdBu"
 _COLOURED: Final = 99.5
 """Of each grid of images so many per cent of the pixels lie within the range of the colours."""
 
+_LARGE_GRID: Final = 10
+"""In a grid with more columns than this, images are drawn smaller."""
+
 _MAX_LABELLED_WEIGHTS: Final = 24
 """With more weights than this between two layers, the numbers would cover one another."""
 
@@ -80,16 +83,38 @@ def _draw_curves(picture: Curves) -> Figure:
     axes = figure.subplots()
     for line in picture.lines:
         axes.plot(line.x, line.y, label=line.name, marker="." if len(line.x) <= 20 else "")
+    left, right = axes.get_xlim()
     for mark in picture.marks:
         axes.plot([mark.x], [mark.y], marker="o", color="black", fillstyle="none", linestyle="")
-        axes.annotate(mark.name, (mark.x, mark.y), xytext=(6, 6), textcoords="offset points", fontsize="small")
-    if picture.is_log:
-        axes.set_yscale("log")
+        side = 1 if mark.x < (left + right) / 2 else -1  # towards the middle: words do not leave the axes
+        axes.annotate(
+            mark.name,
+            (mark.x, mark.y),
+            xytext=(6 * side, 6),
+            textcoords="offset points",
+            fontsize="small",
+            ha="left" if side > 0 else "right",
+        )
+    _scale_axes(axes, picture)
     axes.set(xlabel=picture.x_label, ylabel=picture.y_label)
     axes.grid(alpha=0.3)
     if len(picture.lines) > 1:
         axes.legend(fontsize="small")
     return figure
+
+
+def _scale_axes(axes: "Axes", picture: Curves) -> None:
+    """Sets the scales: no epoch is numbered 2.5, and within a decade numbers are written out."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter  # as slow to load as all of matplotlib
+
+    if all(float(x).is_integer() for line in picture.lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if picture.is_log:
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < 10 * low:
+            for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                set_formatter(ScalarFormatter(useOffset=False))
 
 
 def _draw_images(picture: Images) -> Figure:
@@ -100,9 +125,11 @@ def _draw_images(picture: Images) -> Figure:
             f"got shape {images.shape} and {len(picture.captions)}"
         )
         raise ValueError(message)
-    columns = min(len(images), math.ceil(math.sqrt(2.5 * len(images))))
+    columns = _count_columns(len(images))
     rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(1.3 * columns + 1, 1.4 * rows + 0.8), layout="constrained")
+    side = 1.3 if columns <= _LARGE_GRID else 0.75
+    height = side + (0.2 if picture.captions else 0.0)
+    figure = Figure(figsize=(side * columns + 1, height * rows + 0.7), layout="constrained")
     # Few pixels at the edge, hardly ever inked, may weigh most: they do not take the colours from the others.
     top = float(np.percentile(np.abs(images), _COLOURED)) or float(np.abs(images).max()) or 1.0
     limits = {"vmin": -top, "vmax": top} if picture.is_signed else {"vmin": 0.0, "vmax": top}
@@ -114,8 +141,15 @@ def _draw_images(picture: Images) -> Figure:
             shown = axes.imshow(images[index], cmap=_SIGNED_COLOURS if picture.is_signed else "gray_r", **limits)
             axes.set_title(picture.captions[index] if picture.captions else "", fontsize="small")
     if shown is not None and picture.is_signed:
-        figure.colorbar(shown, ax=cells, shrink=0.8, extend="both")
+        figure.colorbar(shown, ax=cells, shrink=0.8, extend="both", fraction=0.03, pad=0.01, aspect=25)
     return figure
+
+
+def _count_columns(num_images: int) -> int:
+    """Returns how many columns a grid has: about 2.5 times its rows, and as few empty cells as can be."""
+    usual = math.sqrt(2.5 * num_images)
+    choices = range(math.ceil(math.sqrt(num_images)), min(num_images, math.ceil(1.3 * usual)) + 1)
+    return min(choices, key=lambda columns: (-num_images % columns, abs(columns - usual)))
 
 
 def _draw_points(picture: Points) -> Figure:
@@ -161,6 +195,7 @@ def _draw_network(picture: Network) -> Figure:
     axes.set_xlim(-0.5, len(picture.layers) - 0.5)
     axes.set_ylim(tallest - 0.4, -0.6)  # the first unit on top
     axes.set_axis_off()
+    figure.supxlabel("lines: weights, blue above zero, red below, the thicker the larger", fontsize="x-small")
     return figure
 
 
@@ -177,7 +212,15 @@ def _draw_weights(
             if weights.size <= _MAX_LABELLED_WEIGHTS:
                 share = 0.28 + 0.2 * (source % 2)  # neighbours' numbers keep out of each other's way
                 place = (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
-                axes.text(*place, f"{weight:.2f}", color=colour, fontsize="x-small", ha="center", va="center")
+                axes.text(
+                    *place,
+                    f"{weight:.2f}",
+                    color=colour,
+                    fontsize="x-small",
+                    ha="center",
+                    va="center",
+                    bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
+                )
 
 
 def _check_network(picture: Network) -> None:

@@ -37,6 +37,14 @@ _PASSES: Final = 40
 _DEEP_PASSES: Final = 60
 _SHOWN_PASSES: Final = (1, 2, 3, 5, 10, 20, 40)
 
+_START_W01: Final = (
+    -0.165955990594852, 0.4406489868843162, -0.9997712503653102, -0.39533485473632046,
+    -0.7064882183657739, -0.8153228104624044, -0.6274795772446582, -0.3088785459139045,
+    -0.20646505153866013, 0.07763346800671389, -0.1616109711934104, 0.370439000793519,
+)  # fmt: skip
+_START_W12: Final = (-0.5910955005369651, 0.7562348727818908, -0.9452248136041477, 0.34093502035680445)
+"""What NumPy's former generator draws from -1 to 1 after seed 1, a row of weights for each input."""
+
 
 def _one_row(_: Setting) -> Outcome:
     descent = Descent(dense([START]), _ALPHA)
@@ -95,9 +103,11 @@ def _full_batch_stochastic(_: Setting) -> Outcome:
 def _deep(_: Setting) -> Outcome:
     model = network()
     parameters = model.flatten()
+    start = {f"start weights {name}": flat(parameters[f"{index}.weight"]) for name, index in (("W01", 0), ("W12", 2))}
     hidden, out = forward(model, DEEP_LIGHTS[0])[1:]
     errors = [sum(step.error for step in steps) for steps in train(model, _DEEP_PASSES)]
     measured: dict[str, Value] = {
+        **start,
         "hidden units for row 1": hidden,
         "output for row 1": out[0],
         "error of pass 1": errors[0],
@@ -231,7 +241,10 @@ RECIPES: Final = (
         published="summed error after 10, 20, ... 60 passes: 0.6342311598444467, ... 1.5055622665134859e-05",
         run=_deep,
         expected=(
-            # The forward pass and 60 passes in NumPy without the core. The last outputs were noted to ten digits.
+            # What the generator draws; the forward pass and 60 passes in NumPy without the core. The last outputs were
+            # noted to ten digits.
+            Expected("start weights W01", _START_W01, exactly, origin="derived"),
+            Expected("start weights W12", _START_W12, exactly, origin="derived"),
             Expected("hidden units for row 1", (0.0, 0.5182824548910301, 0.0, 0.0), exactly, origin="derived"),
             Expected("output for row 1", 0.3919432663396042, exactly, origin="derived"),
             Expected("error of pass 1", 1.4142058374213209, exactly, origin="derived"),

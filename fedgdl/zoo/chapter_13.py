@@ -68,7 +68,7 @@ def descend(model: nn.Module, loss_of: Callable[[], Tensor], learning_rate: floa
     return tuple(losses)
 
 
-def summed_squares(prediction: Tensor) -> Tensor:
+def _summed_squares(prediction: Tensor) -> Tensor:
     """Returns the loss of a prediction for the four rows, made of the core's own operations."""
     error = prediction - TARGETS
     return (error * error).sum()
@@ -170,7 +170,7 @@ def _train_by_autograd(setting: Setting) -> Outcome:  # noqa: ARG001
     model = _autograd_network()
     start, losses = weights_of(model), []
     for _ in range(_NUM_STEPS):
-        loss = summed_squares(model(INPUTS))
+        loss = _summed_squares(model(INPUTS))
         losses.append(loss.item())
         loss.backward()
         for parameter in model.parameters():
@@ -183,7 +183,7 @@ def _train_by_optimizer(setting: Setting) -> Outcome:  # noqa: ARG001
     """The same with the optimiser's steps."""
     model = _autograd_network()
     start = weights_of(model)
-    return learned("Training with SGD", start, descend(model, lambda: summed_squares(model(INPUTS)), 0.1), model)
+    return learned("Training with SGD", start, descend(model, lambda: _summed_squares(model(INPUTS)), 0.1), model)
 
 
 def _train_layers(setting: Setting) -> Outcome:  # noqa: ARG001
@@ -191,7 +191,7 @@ def _train_layers(setting: Setting) -> Outcome:  # noqa: ARG001
     model = _layer_network()
     start = weights_of(model)
     first, second = model
-    losses = descend(model, lambda: summed_squares(second(first(INPUTS))), 0.05)
+    losses = descend(model, lambda: _summed_squares(second(first(INPUTS))), 0.05)
     return learned("Two layers", start, losses, model)
 
 
@@ -199,7 +199,7 @@ def _train_sequence(setting: Setting) -> Outcome:  # noqa: ARG001
     """The same layers, as one model."""
     model = _layer_network()
     start = weights_of(model)
-    losses = descend(model, lambda: summed_squares(model(INPUTS)), 0.05)
+    losses = descend(model, lambda: _summed_squares(model(INPUTS)), 0.05)
     return learned("A sequence of layers", start, losses, model)
 
 

@@ -33,7 +33,7 @@ from fedgdl.progress import watched
 from fedgdl.zoo.book_draws import BookDraws
 from fedgdl.zoo.character_training import Ids, pair_perplexity, perplexity, train_epoch, windows
 from fedgdl.zoo.pictures import Curves, Line, Picture, Text
-from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, Value, at_most, exactly, within
+from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, Value, at_most, equal, exactly, within
 
 __all__ = ["RECIPES", "book_lstm", "book_state"]
 
@@ -136,15 +136,18 @@ def _train_as_the_book(setting: Setting) -> Outcome:
     """Trains the book's LSTM from its start weights, with right gradients that are clipped."""
     verse = _load(setting)
     first = _first_window(verse)
+    inputs, targets = windows(verse.char_ids, _BOOK_STREAMS, _BOOK_STEPS)
+    model = book_lstm(len(verse.characters))
     measured: dict[str, Value] = {
+        "characters": len(verse.text),
+        "different characters": len(verse.characters),
+        "windows, steps and streams": inputs.shape,
+        "parameters": model.flatten().layout.size,
         "perplexity of the first window": first,
         "perplexity of the first window, over the number of characters": first / len(verse.characters),
     }
-    inputs, targets = windows(verse.char_ids, _BOOK_STREAMS, _BOOK_STEPS)
     if setting.is_quick:
         inputs, targets = inputs[:_QUICK_WINDOWS], targets[:_QUICK_WINDOWS]
-    model = book_lstm(len(verse.characters))
-    model.flatten()
     found, losses = _epochs_as_the_book(model, inputs, targets, 1 if setting.is_quick else 3)
     measured[f"perplexity of window {_QUICK_WINDOWS}"] = math.exp(losses[_QUICK_WINDOWS - 1])
     if not setting.is_quick:
@@ -328,6 +331,10 @@ RECIPES: Final = (
         defects=("B6", "B7", "B11", "B20", "B22", "B23"),
         source="shakespear-book",
         expected=(
+            Expected("characters", 99_993, equal, origin="book", needs_real_data=True),
+            Expected("different characters", 62, equal, origin="book", needs_real_data=True),
+            Expected("windows, steps and streams", (249, 25, 16), equal, origin="book", needs_real_data=True),
+            Expected("parameters", 2_162_688, equal, origin="derived", needs_real_data=True),
             Expected("perplexity of the first window, over the number of characters", 1.0, exactly, origin="derived"),
             Expected(
                 "perplexity of the first window", 62.000000000000064, exactly, origin="book", needs_real_data=True

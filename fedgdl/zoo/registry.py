@@ -86,8 +86,8 @@ def _find_own(path: str) -> Recipe:
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except (ImportError, ValueError) as error:  # ValueError: an empty name
-        message = f"the module of the recipe {path!r} cannot be imported: {error}"
+    except Exception as error:  # the module is the user's: whatever is wrong in it is told, with where to look
+        message = f"the module of the recipe {path!r} cannot be imported: {type(error).__name__}: {error}"
         raise ConfigError(message) from error
     if not isinstance(found, Recipe):
         message = f"{path!r} is no recipe: the module {module} needs a fedgdl.zoo.recipe.Recipe of the name {attribute}"

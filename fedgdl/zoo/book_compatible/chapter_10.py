@@ -184,7 +184,7 @@ RECIPES: Final = (
         defects=("B2", "B5", "B9", "B30"),
         is_book_compatible=True,
         source="mnist",
-        seconds=(2.5, 120.0),
+        seconds=(1.5, 90.0),
         run=_convolution,
         expected=(
             *expect_course(

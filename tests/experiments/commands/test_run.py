@@ -264,3 +264,11 @@ def test_files_that_cannot_be_written_are_named_and_the_table_is_shown_all_the_s
     assert "Traceback" not in finished.stderr
     assert "accuracy" in finished.stdout
     assert (tmp_path / "run" / "result.json").stat().st_size > 0
+
+
+def test_generated_data_may_be_kept_from_standing_in(tmp_path: Path) -> None:
+    refused = fedgdl("run", "mnist", "--real-only", "--rounds", "1", cwd=tmp_path, FEDGDL_CACHE=str(tmp_path))
+    assert refused.returncode == 1
+    assert "'mnist'" in refused.stderr
+    assert "fedgdl data fetch mnist" in refused.stderr
+    assert not (tmp_path / "runs").exists()

@@ -9,7 +9,7 @@ from recipe_runs import met, missed, run_recipe
 from experiments import load_config
 from fedgdl.config import DataConfig
 from fedgdl.data import BagExamples, load_dataset
-from fedgdl.zoo import chapter_15
+from fedgdl.zoo import book_mail
 from fedgdl.zoo.chapter_15 import EMAIL, RECIPES
 from fedgdl.zoo.recipe import Recipe
 
@@ -54,14 +54,14 @@ def test_the_book_s_order_is_bob_alice_sue() -> None:
             start, stop = {"alice": (0, 1), "bob": (1, 3), "sue": (3, 4)}[client_id]
             return self.all_train.slice(start, stop)
 
-    ordered = chapter_15._in_book_order(Shuffled())  # type: ignore[arg-type]
+    ordered = book_mail.in_book_order(Shuffled())  # type: ignore[arg-type]
     assert ordered.token_ids.tolist() == [1, 1, 0, 2]
     assert ordered.labels.tolist() == [1, 1, 0, 0]
 
 
 def test_generated_mail_keeps_its_order() -> None:
     mail = load_dataset(DataConfig("synthetic-mail", examples=200), 1)
-    ordered = chapter_15._in_book_order(mail)
+    ordered = book_mail.in_book_order(mail)
     assert isinstance(mail.all_train, BagExamples)
     np.testing.assert_array_equal(ordered.labels, mail.all_train.labels)
 

@@ -188,7 +188,7 @@ RECIPES: Final = (
             "weights of the mean": "equal",
         },
         published="accuracies 84.05, 92.25 and 98.8 per cent, and the losses below; in the encrypted section 98.75, "
-        "99.05 and 99.15 per cent, which are Sue's own model: only her vector is decrypted",
+        "99.05 and 99.15 per cent, which are Sue's own model: see ch15-encrypted-as-printed",
         defects=("B22", "B24", "B25", "B26", "B27", "B28", "B29"),
         source="enron-book",
         expected=(
@@ -223,7 +223,9 @@ RECIPES: Final = (
             Expected("accuracy of sue's model", 0.9875, equal, origin="derived", needs_real_data=True),
             Expected("accuracy of the equal mean", 0.8405, equal, origin="book", needs_real_data=True),
             Expected("accuracy of the mean weighted by e-mails", 0.98, at_least, origin="goal", needs_real_data=True),
-            Expected("best single model, less the equal mean", 0.0, at_least, origin="goal"),
+            Expected("best single model, less the equal mean", 0.1, at_least, origin="goal", needs_real_data=True),
+            # Of generated mailboxes, much alike, no model is worth much by itself, and means are better.
+            Expected("accuracy of the mean weighted by e-mails", 0.75, at_least, origin="goal"),
         ),
         run=_train_each_alone,
     ),

@@ -165,7 +165,7 @@ ERRATA_FRAMEWORK: Final = (
         "divided by, comes from a global `bs`. Bob's one e-mail is reported with a loss of 0.0005: a 500th of 0.25.",
         what_is_right="One batch size, an argument. The first e-mail from zero weights costs 0.25, and each of its "
         "five words moves by 0.0025 at the book's learning rate.",
-        command="fedgdl attack words --set data.source=synthetic-mail",
+        command="fedgdl zoo run ch15-hacking ch15-hacking-as-printed",
     ),
     Erratum(
         id="B25",
@@ -176,7 +176,7 @@ ERRATA_FRAMEWORK: Final = (
         "92.25 and 98.8 %. Encryption seems to make the model better, and the key argument is ignored for a global.",
         what_is_right="Decrypting the sum and dividing by the number of clients gives what plain averaging gives. "
         "That plain table is what any protected run will be held to; there is no encrypted aggregation here yet.",
-        command="fedgdl zoo run ch15-federated",
+        command="fedgdl zoo run ch15-federated ch15-encrypted-as-printed",
     ),
     Erratum(
         id="B26",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from recipe_runs import missed, run_recipe
+from zoo_recipes import missed, run_recipe
 
 from fedgdl.zoo.pictures import Curves
 from fedgdl.zoo.registry import find_recipe

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import missed, run_recipe
+from zoo_recipes import missed, run_recipe
 
 from fedgdl.autograd import gradcheck, relu, sigmoid, softmax, tanh
 from fedgdl.zoo.pictures import Curves

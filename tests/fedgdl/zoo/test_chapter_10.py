@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from digit_runs import drawn_rows, shares_of
-from recipe_runs import missed, run_recipe
+from zoo_recipes import missed, run_recipe
 
 from fedgdl.zoo.book_digits import Rows, book_stream
 from fedgdl.zoo.chapter_10 import PLAN, BookConvolution

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recipe_runs import met, run_recipe
+from zoo_recipes import met, run_recipe
 
 from fedgdl.data.reviews import Reviews, load_reviews
 from fedgdl.data.text import Vocabulary

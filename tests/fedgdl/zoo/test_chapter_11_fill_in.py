@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 from tensors import dense_gradient
 
 from fedgdl.autograd import gradcheck

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo.chapter_11_bags import ReviewBags
 from fedgdl.zoo.chapter_11_neighbours import RECIPES, most_polar, nearest, plane

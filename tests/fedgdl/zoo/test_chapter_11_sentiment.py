@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import Parameter, gradcheck, sigmoid_cross_entropy
 from fedgdl.zoo import chapter_11_official, chapter_11_sentiment

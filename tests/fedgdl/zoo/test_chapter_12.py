@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo import chapter_12, chapter_12_averages
 from fedgdl.zoo.chapter_12_averages import unit

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import gradcheck, no_grad, softmax_cross_entropy
 from fedgdl.data.stories import load_stories

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo import chapter_13, chapter_13_layers
 from fedgdl.zoo.recipe import Recipe

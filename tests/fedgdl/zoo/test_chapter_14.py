@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import Tensor, no_grad, softmax_cross_entropy
 from fedgdl.models import CharacterModel

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.nn import CrossEntropyLoss
 from fedgdl.zoo.book_draws import BookDraws

@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from experiments import load_config
-from fedgdl.config import DataConfig
-from fedgdl.data import BagExamples, load_dataset
-from fedgdl.zoo import book_mail
 from fedgdl.zoo.chapter_15 import EMAIL, RECIPES
 from fedgdl.zoo.recipe import Recipe
 
@@ -41,29 +37,6 @@ def test_an_update_names_bob_s_words_and_no_other(monkeypatch: pytest.MonkeyPatc
     _, outcome = run_recipe(BY_NAME["ch15-hacking"])
     assert outcome.measured["words whose weight moved"] == tuple(sorted(EMAIL))
     assert outcome.measured["their changes"] == (-0.01 / 4,) * 5
-
-
-def test_the_book_s_order_is_bob_alice_sue() -> None:
-    class Shuffled:
-        """Three clients' e-mails in the order of their ids: each with their own word."""
-
-        client_ids = ("alice", "bob", "sue")
-        all_train = BagExamples.of([[0], [1], [1], [2]], labels=[0, 1, 1, 0])
-
-        def client(self, client_id: str) -> BagExamples:
-            start, stop = {"alice": (0, 1), "bob": (1, 3), "sue": (3, 4)}[client_id]
-            return self.all_train.slice(start, stop)
-
-    ordered = book_mail.in_book_order(Shuffled())  # type: ignore[arg-type]
-    assert ordered.token_ids.tolist() == [1, 1, 0, 2]
-    assert ordered.labels.tolist() == [1, 1, 0, 0]
-
-
-def test_generated_mail_keeps_its_order() -> None:
-    mail = load_dataset(DataConfig("synthetic-mail", examples=200), 1)
-    ordered = book_mail.in_book_order(mail)
-    assert isinstance(mail.all_train, BagExamples)
-    np.testing.assert_array_equal(ordered.labels, mail.all_train.labels)
 
 
 @pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe.config], ids=lambda recipe: recipe.name)

@@ -73,7 +73,7 @@ SECTIONS = {
         "recurrent neural network",
     ],
     14: ["vanishing", "character", "truncated", "lstm", "sample"],
-    15: ["spam", "federated", "hacking"],
+    15: ["spam", "federated", "hacking", "encrypted"],
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from digit_runs import drawn_rows
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo.book_compatible.chapter_08 import PrintedNet, train_on_batches, train_on_rows
 from fedgdl.zoo.book_digits import book_stream

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import missed, run_recipe
+from zoo_recipes import missed, run_recipe
 
 from fedgdl.zoo.book_compatible.chapter_09 import printed_softmax
 from fedgdl.zoo.registry import find_recipe

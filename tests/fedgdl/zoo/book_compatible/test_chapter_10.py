@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from digit_runs import drawn_rows
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo.book_compatible.chapter_10 import windows
 from fedgdl.zoo.registry import find_recipe

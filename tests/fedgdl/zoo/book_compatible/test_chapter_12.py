@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 from tensors import dense_gradient
 
 from fedgdl.autograd import softmax_cross_entropy

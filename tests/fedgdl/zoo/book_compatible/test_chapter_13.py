@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import Tensor, gradcheck, softmax_cross_entropy
 from fedgdl.errors import GraphError

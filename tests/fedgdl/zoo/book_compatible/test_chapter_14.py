@@ -1,7 +1,7 @@
 """The rectifiers' activations as printed: one step further on than those of a clean run."""
 
 import numpy as np
-from recipe_runs import met, missed, run_recipe
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.zoo.book_compatible.chapter_14 import RECIPES
 from fedgdl.zoo.chapter_14 import START, toy_states, two_units

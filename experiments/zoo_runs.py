@@ -334,7 +334,7 @@ def _blank_result(recipe: Recipe, setting: Setting) -> RecipeResult:
     )
 
 
-def _filled(result: RecipeResult, recipe: Recipe, outcome: Outcome, setting: Setting) -> RecipeResult:
+def _filled(result: RecipeResult, recipe: Recipe, outcome: object, setting: Setting) -> RecipeResult:
     """Returns the result with what the recipe gave.
 
     Raises:

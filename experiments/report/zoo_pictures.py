@@ -166,7 +166,7 @@ def _draw_points(picture: Points) -> Figure:
     dots = axes.scatter(points[:, 0], points[:, 1], c=values, cmap=_SIGNED_COLOURS, vmin=-top, vmax=top, s=24)
     for name, (x, y) in zip(picture.names, points.tolist(), strict=True):
         axes.annotate(_literal(name), (x, y), xytext=(3, 3), textcoords="offset points", fontsize="x-small")
-    figure.colorbar(dots, ax=axes, label=picture.value_name)
+    figure.colorbar(dots, ax=axes, label=picture.value_name, fraction=0.03, pad=0.01, aspect=30)
     axes.set(xticks=[], yticks=[])
     return figure
 

@@ -82,7 +82,7 @@ def _hot_and_cold(_: Setting) -> Outcome:
         "last error": steps[-1][1],
         "last prediction": steps[-1][0],
     }
-    return Outcome(measured, {"errors": _curve("Hot and cold learning", [error for _, error in steps])})
+    return Outcome(measured, {"errors": _curve("Hot and cold learning", [error for _, error in steps], is_log=False)})
 
 
 def _gradient_descent(_: Setting) -> Outcome:

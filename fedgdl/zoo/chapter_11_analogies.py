@@ -123,7 +123,7 @@ RECIPES: Final = (
         name="ch11-analogies",
         chapter=11,
         section="King - Man + Woman ~= Queen; Word analogies",
-        summary="Sums and differences of word vectors answer what is to good as terrible is to bad",
+        summary="Sums and differences of word vectors answer what is to good as terrible is to bad.",
         model="the words of ch11-fill-in: 50 numbers each, brought to length 1",
         data="imdb: as ch11-fill-in",
         settings={

@@ -287,7 +287,7 @@ RECIPES: Final = (
         chapter=11,
         section="Filling in the blank; Meaning is derived from loss; Neural networks don't really learn data; they "
         "minimize the loss function",
-        summary="Vectors learned from the words around: their neighbours share a role, not a polarity",
+        summary="Vectors learned from the words around: their neighbours share a role, not a polarity.",
         model="mean of 50 numbers a word around, times 50 numbers a candidate; 6 candidates, sigmoid",
         data="imdb: training reviews in the book's order, words of 5 or more occurrences, the last 500 reviews left "
         "out; quick: the same of the first 2,500",

@@ -157,7 +157,7 @@ RECIPES: Final = (
         name="ch11-sentiment-official",
         chapter=11,
         section="Predicting movie reviews",
-        summary="How far one weight a word goes, and one a pair of words, on the official test reviews",
+        summary="How far one weight a word goes, and one a pair of words, on the official test reviews.",
         model="a weight for each word of 2 or more training reviews and, second, each pair of neighbouring words of 4 "
         "or more; a bias; sigmoid",
         data="imdb: all 25,000 training reviews, all 25,000 test reviews; quick: the first 4,000 of each",

@@ -27,11 +27,12 @@ from fedgdl.data.sources.babi import words_of_line
 from fedgdl.data.stories import book_sentences, load_stories
 from fedgdl.data.text import Vocabulary
 from fedgdl.models import NextWordModel
+from fedgdl.models.sampling import write
 from fedgdl.progress import watched
 from fedgdl.zoo.pictures import Curves, Line, Text
 from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, at_least, equal, within
 
-__all__ = ["RECIPES", "share_by_counting"]
+__all__ = ["RECIPES", "share_by_counting", "write_story"]
 
 _Ids = npt.NDArray[np.int64]
 
@@ -42,6 +43,10 @@ _PRINT_EVERY: Final = 200
 
 _EPOCHS: Final = 5
 _BATCH_SIZE: Final = 50
+_WRITTEN: Final = 50
+"""Sentences that the model writes."""
+
+_SHOWN: Final = 12
 _BEGINNINGS: Final = ("mary", "mary moved", "mary moved to", "mary moved to the", "where", "where is")
 _ROOMS: Final = ("bathroom", "bedroom", "garden", "hallway", "kitchen", "office")
 
@@ -134,8 +139,12 @@ def _read_stories(setting: Setting) -> Outcome:
         if found
     )
     counted = share_by_counting(train, test)
+    written = write_story(model, train, vocabulary, np.random.default_rng(2))
+    known = {" ".join(sentence) for sentence in train}
     return Outcome(
         {
+            "sentences written that a training story could have": sum(line in known for line in written) / len(written),
+            "different sentences written": len(set(written)),
             "share of test words right": shares[-1],
             "share right by counting beginnings": counted,
             "share right, less that by counting": shares[-1] - counted,
@@ -154,6 +163,7 @@ def _read_stories(setting: Setting) -> Outcome:
                 ),
             ),
             "guesses": Text("What comes next", shown),
+            "story": Text("Written by the model, word by word", "\n".join(written[:_SHOWN])),
         },
         model.flatten(),
         data=stories.description,
@@ -181,6 +191,33 @@ def _learn(
         optimizer.lr *= 0.5
         shares.append(_share_right(model, test, vocabulary))
     return model, shares
+
+
+def write_story(
+    model: NextWordModel, train: Sequence[Sequence[str]], vocabulary: Vocabulary, rng: np.random.Generator
+) -> list[str]:
+    """Returns sentences that a model writes, each after the first word of some training sentence.
+
+    Args:
+        model: says what comes next.
+        train: sentences, of which some are drawn; none written is longer than the longest.
+        vocabulary: what the ids mean.
+        rng: draws the sentences to begin like, and the words.
+    """
+    story, longest = [], max(map(len, train))
+    for row in rng.integers(len(train), size=_WRITTEN).tolist():
+        first = vocabulary.id_of(train[row][0])
+        ids = [first, *write(model, np.array([first]), longest - 1, rng).tolist()]
+        story.append(" ".join(_sentence([vocabulary.word(word) for word in ids])))
+    return story
+
+
+def _sentence(words: list[str]) -> list[str]:
+    """Returns words up to their full stop, or to the answer behind their question mark."""
+    for position, word in enumerate(words):
+        if word in {".", "?"}:
+            return words[: position + (2 if word == "?" else 1)]
+    return words
 
 
 def _windows(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> tuple[_Ids, _Ids]:
@@ -246,6 +283,8 @@ RECIPES: Final = (
         source="babi",
         expected=(
             Expected("share right, less that by counting", -0.01, at_least, origin="goal"),
+            Expected("sentences written that a training story could have", 0.9, at_least, origin="goal"),
+            Expected("different sentences written", 15, at_least, origin="goal"),
             Expected(
                 'the six likeliest words after "mary moved to the"', _ROOMS, equal, origin="goal", needs_real_data=True
             ),

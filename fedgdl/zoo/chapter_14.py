@@ -178,7 +178,7 @@ def _vanish_and_explode(setting: Setting) -> Outcome:  # noqa: ARG001 (nothing t
     back = range(1, NUM_STEPS + 1)
     lines = [
         Line(name, back, [float(np.linalg.norm(slope)) for slope in found])
-        for name, found in (("sigmoid", slopes), ("relu", steep))
+        for name, found in (("sigmoid", slopes), ("ReLU", steep))
     ]
     picture = Curves("Gradients on their way back", "steps back", "norm of the gradient", lines, is_log=True)
     return Outcome(measured, {"gradient-norms": picture})
@@ -291,5 +291,6 @@ RECIPES: Final = (
             ),
         ),
         run=_compare_on_text,
+        seconds=(1.0, 12.0),
     ),
 )

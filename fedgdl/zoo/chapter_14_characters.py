@@ -310,6 +310,7 @@ RECIPES: Final = (
             ),
         ),
         run=_training("ch14-rnn-characters", _QUICK_RNN, _RNN),
+        seconds=(1.5, 50.0),
     ),
     Recipe(
         name="ch14-lstm-characters",
@@ -356,6 +357,7 @@ RECIPES: Final = (
             *_full_goals({"perplexity of epoch 3": 9.0}),
         ),
         run=_train_as_the_book,
+        seconds=(2.5, 100.0),
     ),
     Recipe(
         name="ch14-lstm-tuned",
@@ -380,5 +382,6 @@ RECIPES: Final = (
             ),
         ),
         run=_training("ch14-lstm-tuned", _QUICK_LSTM, _LSTM),
+        seconds=(4.0, 60.0),
     ),
 )

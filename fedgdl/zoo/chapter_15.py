@@ -30,7 +30,7 @@ from fedgdl.zoo.book_mail import PLAN, SEED, LocalTraining, book_clients, in_boo
 from fedgdl.zoo.pictures import Curves, Line, Text
 from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, Value, at_least, equal, exactly
 
-__all__ = ["EMAIL", "RECIPES", "read_an_email"]
+__all__ = ["EMAIL", "RECIPES", "expect_losses", "read_an_email"]
 
 _EPOCHS: Final = 3
 
@@ -132,7 +132,8 @@ def read_an_email(setting: Setting) -> Outcome:
     )
 
 
-def _losses(client_id: str, losses: tuple[float, ...]) -> tuple[Expected, ...]:
+def expect_losses(client_id: str, losses: tuple[float, ...]) -> tuple[Expected, ...]:
+    """Returns what a client's losses are held to, round by round, on the book's e-mails."""
     return tuple(
         Expected(f"loss of {client_id}, round {number}", loss, exactly, origin="book", needs_real_data=True)
         for number, loss in enumerate(losses, 1)
@@ -195,9 +196,9 @@ RECIPES: Final = (
             Expected("accuracy after round 1", 0.8405, equal, origin="book", needs_real_data=True),
             Expected("accuracy after round 2", 0.9225, equal, origin="book", needs_real_data=True),
             Expected("accuracy after round 3", 0.988, equal, origin="book", needs_real_data=True),
-            *_losses("bob", (0.21908166249699718, 0.06625367483630413, 0.030819682914453833)),
-            *_losses("alice", (0.2937106899184867, 0.09595374225556821, 0.03580324891736099)),
-            *_losses("sue", (0.033339966977175894, 0.020290247881140743, 0.015368461608470256)),
+            *expect_losses("bob", (0.21908166249699718, 0.06625367483630413, 0.030819682914453833)),
+            *expect_losses("alice", (0.2937106899184867, 0.09595374225556821, 0.03580324891736099)),
+            *expect_losses("sue", (0.033339966977175894, 0.020290247881140743, 0.015368461608470256)),
             # Of generated e-mails, in six mailboxes of which one is too small to take part: far better than a coin.
             Expected("accuracy after round 3", 0.6, at_least, origin="goal"),
         ),

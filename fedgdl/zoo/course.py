@@ -27,9 +27,9 @@ _COLUMNS: Final = ("train error", "train accuracy", "test error", "test accuracy
 
 
 nearly: Final = within(1e-9)
-"""For errors of float64 runs on digits, beside an independent computation. With the pixels of chapter 8 in another order,
-so that every sum rounds differently, all errors agreed to about 1e-13 up to the last epoch and all accuracies were equal;
-chapters 9 and 10 were compared with separate NumPy programs only."""
+"""For errors of float64 runs on digits, beside an independent computation. With the pixels of chapter 8 in another
+order, so that every sum rounds differently, all errors agreed to about 1e-13 up to the last epoch and all accuracies
+were equal; chapters 9 and 10 were compared with separate NumPy programs only."""
 
 
 @dataclass(frozen=True, slots=True)

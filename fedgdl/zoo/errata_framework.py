@@ -186,7 +186,8 @@ ERRATA_FRAMEWORK: Final = (
         "on one scale: depending on the key, 1.0 + 1e-22 decrypts to garbage without an error, or raises "
         "OverflowError.",
         what_is_right="Keys of 2,048 bits or more, and fixed-point numbers whose range is checked before they are "
-        "encrypted. The line shows 1.0 on the scale of 1e-22 under a modulus of 128 bits.",
+        "encrypted; nothing is encrypted here yet. The line shows 1.0 on the scale of 1e-22 under a modulus of 128 "
+        "bits.",
         command='python -c "from phe.paillier import EncodedNumber, PaillierPublicKey; '
         "key = PaillierPublicKey(2**128 - 159); "
         'print(EncodedNumber.encode(key, 1.0).decrease_exponent_to(-32).decode())"',
@@ -198,7 +199,7 @@ ERRATA_FRAMEWORK: Final = (
         title="The size of every weight stays readable",
         what_is_wrong="The encoding of floats keeps a plain exponent beside each ciphertext: -14 for 0.0 and 0.1, -16 "
         "for -0.0025, -18 for 1e-6. The words of an e-mail can be read from which exponents changed, encrypted or not.",
-        what_is_right="One common exponent for all numbers.",
+        what_is_right="One common exponent for all numbers; nothing is encrypted here yet.",
         command='python -c "from phe.paillier import EncodedNumber, PaillierPublicKey; '
         "key = PaillierPublicKey(2**2048 - 1); "
         'print([EncodedNumber.encode(key, value).exponent for value in (0.0, 0.1, -0.0025, 1e-6)])"',

@@ -21,7 +21,7 @@ class Erratum:
         chapters: in which chapters, the first one leading.
         title: a short sentence without a full stop.
         what_is_wrong: what the book does, and what comes of it.
-        what_is_right: what this project does, with numbers.
+        what_is_right: what this project does, with numbers; what is to be done where it says that it does not yet.
         command: a line for a shell that shows it.
         prints: what the line prints where it is a short text; empty where it prints a table.
         is_verified: whether running or finite differences showed the defect; otherwise it was found by reading.

@@ -164,7 +164,7 @@ def test_leaving_early_ends_the_processes_and_leaves_no_half_folder(tmp_path: Pa
         hear=lambda *progress: heard.append(progress),
     )
     assert next(results).name == "own-right"
-    results.close()  # type: ignore[attr-defined] # a generator
+    results.close()
     assert multiprocessing.active_children() == []
     assert [path.name for path in tmp_path.iterdir()] == ["own-right"]
 

@@ -100,7 +100,7 @@ STRANGE = _recipe(
     _measure(
         sum=math.nan,
         several=(1.0, math.inf, -math.inf),
-        truth=np.bool_(True),
+        truth=np.bool_(1),
         small=np.float32(0.5),
         huge=10**30,
         name="caf\udce9",

@@ -16,10 +16,10 @@ def run_recipe(recipe: Recipe, *, is_quick: bool = True, data: Path | None = Non
     return compare(recipe, outcome, setting), outcome
 
 
-def run_named(name: str) -> tuple[Recipe, Outcome]:
+def run_named(name: str, *, data: Path | None = None) -> tuple[Recipe, Outcome]:
     """Runs the whole recipe of a name and returns it with what it gave, which must miss nothing."""
     recipe = find_recipe(name)
-    rows, outcome = run_recipe(recipe, is_quick=False)
+    rows, outcome = run_recipe(recipe, is_quick=False, data=data)
     assert missed(rows) == []
     return recipe, outcome
 

@@ -12,34 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from fedgdl.autograd import Tensor
 from fedgdl.config import Experiment
-from fedgdl.data import ArrayExamples, FederatedDataset
 from fedgdl.errors import ConfigError
-from fedgdl.federated.task import Task
-from fedgdl.federated.tasks.kinds import check_sizes, load_sequences, token_ids
+from fedgdl.federated.tasks.kinds import SequencesTask, check_sizes
 from fedgdl.models import CharacterModel
 from fedgdl.nn import Module
 
 __all__ = ["CharactersTask"]
 
 
-class CharactersTask(Task[ArrayExamples]):
+class CharactersTask(SequencesTask):
     """Predicts each character of a text from those before it in its window, with LSTM layers.
 
     Their units are `model.hidden`, by default (256, 256), on vectors of `model.embedding_size`, by default 8, as in
     McMahan et al., 2017 (see `fedgdl.models.characters`), thinned out by `model.dropout`. The windows have
     `data.sequence_length` characters, and each is read from an empty memory.
     """
-
-    def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
-        """Returns the windows, shared by all processes through memory-mapped files.
-
-        Raises:
-            DataError: the data set is missing or damaged, or its partition leaves a client empty.
-            ConfigError: it has no texts in order.
-        """
-        return load_sequences(experiment)
 
     def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
         """Returns a new model of the data's characters.
@@ -60,9 +48,3 @@ class CharactersTask(Task[ArrayExamples]):
             rng=rng,
             dtype=experiment.dtype,
         )
-
-    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
-        """Returns the score of each character after each place, (examples, T, characters)."""
-        scores, _ = model(np.swapaxes(token_ids(batch.inputs), -1, -2))
-        by_example: Tensor = scores.swapaxes(-2, -3)
-        return by_example

@@ -18,12 +18,15 @@ from typing import Final, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from fedgdl.autograd import Tensor
 from fedgdl.config import Experiment, ModelConfig
 from fedgdl.data import ArrayExamples, BagExamples, FederatedDataset, PreparedDataset, load_dataset
 from fedgdl.errors import ConfigError
+from fedgdl.federated.task import Task
 from fedgdl.models.digits import SIDE
+from fedgdl.nn import Module
 
-__all__ = ["check_sizes", "load_bags", "load_images", "load_sequences", "token_ids"]
+__all__ = ["SequencesTask", "check_sizes", "load_bags", "load_images", "token_ids"]
 
 _IMAGES: Final = f"images of {SIDE} x {SIDE} pixels"
 _BAGS: Final = "bags of words"
@@ -57,14 +60,25 @@ def load_bags(experiment: Experiment) -> FederatedDataset[BagExamples]:
     return cast("FederatedDataset[BagExamples]", _load(experiment, _BAGS))
 
 
-def load_sequences(experiment: Experiment) -> FederatedDataset[ArrayExamples]:
-    """Returns the texts in order of a configuration: inputs (n, T) ids, labels (n, T) the ids that follow, or -1.
+class SequencesTask(Task[ArrayExamples]):
+    """Predicts each place of a text from those before it; its model returns scores (T, B, V) and a state."""
 
-    Raises:
-        DataError: the data set is missing or damaged, or its partition leaves a client empty.
-        ConfigError: the data set has something else.
-    """
-    return cast("FederatedDataset[ArrayExamples]", _load(experiment, _SEQUENCES))
+    def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
+        """Returns texts in order, inputs (n, T) ids, labels (n, T) the ids that follow, or -1 for padding.
+
+        They are shared by all processes through memory-mapped files.
+
+        Raises:
+            DataError: the data set is missing or damaged, or its partition leaves a client empty.
+            ConfigError: it has no texts in order.
+        """
+        return cast("FederatedDataset[ArrayExamples]", _load(experiment, _SEQUENCES))
+
+    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
+        """Returns the scores after each place, (examples, T, ids)."""
+        scores, _ = model(np.swapaxes(token_ids(batch.inputs), -1, -2))
+        by_example: Tensor = scores.swapaxes(-2, -3)
+        return by_example
 
 
 def check_sizes(experiment: Experiment, *taken: ModelKey) -> ModelConfig:

@@ -12,33 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from fedgdl.autograd import Tensor
 from fedgdl.config import Experiment
-from fedgdl.data import ArrayExamples, FederatedDataset
 from fedgdl.errors import ConfigError
-from fedgdl.federated.task import Task
-from fedgdl.federated.tasks.kinds import check_sizes, load_sequences, token_ids
+from fedgdl.federated.tasks.kinds import SequencesTask, check_sizes
 from fedgdl.models import NextWordModel
 from fedgdl.nn import Module
 
 __all__ = ["NextWordTask"]
 
 
-class NextWordTask(Task[ArrayExamples]):
+class NextWordTask(SequencesTask):
     """Predicts each word of a sentence from those before it, with one recurrent layer.
 
     It has as many units as the one number in `model.hidden` says, by default 64, on vectors of
     `model.embedding_size`, by default 16, thinned out by `model.dropout`.
     """
-
-    def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
-        """Returns the sentences, shared by all processes through memory-mapped files.
-
-        Raises:
-            DataError: the data set is missing or damaged, or its partition leaves a client empty.
-            ConfigError: it has no texts in order.
-        """
-        return load_sequences(experiment)
 
     def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
         """Returns a new model of the data's words.
@@ -59,9 +47,3 @@ class NextWordTask(Task[ArrayExamples]):
             rng=rng,
             dtype=experiment.dtype,
         )
-
-    def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
-        """Returns the score of each word after each place, (examples, T, words)."""
-        scores, _ = model(np.swapaxes(token_ids(batch.inputs), -1, -2))
-        by_example: Tensor = scores.swapaxes(-2, -3)
-        return by_example

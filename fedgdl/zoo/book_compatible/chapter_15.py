@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fedgdl.progress import watched
 from fedgdl.zoo.book_mail import PLAN, LocalTraining, book_clients, load_book_mail
-from fedgdl.zoo.chapter_15 import EMAIL, read_an_email
+from fedgdl.zoo.chapter_15 import EMAIL, expect_losses, read_an_email
 from fedgdl.zoo.pictures import Curves, Line
 from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, Value, equal, exactly
 
@@ -80,13 +80,6 @@ def _print_a_loss(setting: Setting) -> Outcome:
     )
 
 
-def _losses(client_id: str, losses: tuple[float, ...]) -> tuple[Expected, ...]:
-    return tuple(
-        Expected(f"loss of {client_id}, round {number}", loss, exactly, origin="book", needs_real_data=True)
-        for number, loss in enumerate(losses, 1)
-    )
-
-
 RECIPES: Final = (
     Recipe(
         name="ch15-encrypted-as-printed",
@@ -109,9 +102,11 @@ RECIPES: Final = (
             Expected("accuracy after round 1", 0.9875, equal, origin="book", needs_real_data=True),
             Expected("accuracy after round 2", 0.9905, equal, origin="book", needs_real_data=True),
             Expected("accuracy after round 3", 0.9915, equal, origin="book", needs_real_data=True),
-            *_losses("bob", (0.21908166249699718, 0.063664140530356044, 0.058477976535441636, 0.0579450413900613)),
-            *_losses("alice", (0.2937106899184867, 0.06100035791351306, 0.05987976552444443)),
-            *_losses("sue", (0.033339966977175894, 0.025483920416627266, 0.024763428511034746)),
+            *expect_losses(
+                "bob", (0.21908166249699718, 0.063664140530356044, 0.058477976535441636, 0.0579450413900613)
+            ),
+            *expect_losses("alice", (0.2937106899184867, 0.06100035791351306, 0.05987976552444443)),
+            *expect_losses("sue", (0.033339966977175894, 0.025483920416627266, 0.024763428511034746)),
             # The sign of a sum of weights is that of a third of it.
             Expected("accuracies, less those of the last client's own model", (0.0,) * 3, equal, origin="derived"),
         ),

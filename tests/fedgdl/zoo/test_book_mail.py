@@ -64,7 +64,7 @@ def test_a_client_s_training_against_numpy_alone(mail: PreparedDataset) -> None:
 def test_trainings_do_not_touch_one_another(mail: PreparedDataset) -> None:
     local, start = LocalTraining(mail), np.zeros(mail.num_words)
     first = local.train(book_clients(mail)[0], start, round_index=1).delta
-    assert local.test(start + 1) == pytest.approx(np.mean(mail.test.labels))  # type: ignore[attr-defined] # all spam
+    assert local.test(start + 1) == pytest.approx(np.mean(mail.test.labels))  # all spam
     np.testing.assert_array_equal(local.train(book_clients(mail)[0], start, round_index=1).delta, first)
     assert not start.any()
 

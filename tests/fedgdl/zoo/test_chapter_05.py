@@ -75,5 +75,5 @@ def test_without_mnist_nothing_stands_in_unless_it_may(tmp_path: Path, monkeypat
 
 @pytest.mark.slow
 def test_one_layer_reads_mnist(real_data: Path) -> None:
-    _, outcome = run_named("ch05-digits", Setting(data_root=str(real_data), allow_synthetic=False))
+    _, outcome = run_named("ch05-digits", data=real_data)
     assert not outcome.is_synthetic

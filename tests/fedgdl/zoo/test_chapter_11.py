@@ -47,7 +47,8 @@ def test_words_are_the_tokens_in_reading_order() -> None:
         assert [reviews.vocabulary.word(int(word)) for word in texts[index]] == expected
 
 
-def test_quick_bags_are_the_first_ones() -> None:
+def test_quick_bags_are_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEDGDL_DATA", raising=False)
     data = load_bags(Setting(is_quick=True, data_root="/nowhere"))
     assert data.is_synthetic
     assert (len(data.bags), data.num_left_out, data.num_train) == (5_000, 1_000, 4_000)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_recipes import met, missed, run_recipe
 from tensors import dense_gradient
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import gradcheck
 from fedgdl.errors import DataError

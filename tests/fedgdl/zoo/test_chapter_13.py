@@ -76,5 +76,5 @@ def test_another_learning_rate_misses_the_numbers() -> None:
     recipe = RECIPES["ch13-mse"]
     losses = next(expected for expected in recipe.expected if expected.what == "losses")
     model = chapter_13._layer_network()
-    found = chapter_13.descend(model, lambda: chapter_13.summed_squares(model(X)), 0.0500001)
+    found = chapter_13.descend(model, lambda: chapter_13._summed_squares(model(X)), 0.0500001)
     assert not losses.is_met(found)

@@ -9,7 +9,7 @@ from zoo_recipes import met, missed, run_recipe
 from fedgdl.data.text import Vocabulary
 from fedgdl.models import NextWordModel
 from fedgdl.zoo import chapter_13_stories
-from fedgdl.zoo.chapter_13_stories import RECIPES, share_by_counting
+from fedgdl.zoo.chapter_13_stories import RECIPES, share_by_counting, write_story
 from fedgdl.zoo.recipe import Recipe
 
 TRAIN = [["mary", "went", "home"], ["mary", "went", "home"], ["mary", "went", "away"], ["john", "slept"]]
@@ -29,6 +29,29 @@ def test_windows_are_read_one_word_behind_and_never_ask_for_padding_or_unknown_w
     assert [vocabulary.word(word) for word in targets[:, 0]] == ["went", "home"]
     assert targets[:, 3].tolist() == [vocabulary.id_of("slept"), -1]
     assert targets[:, 4].tolist() == [-1, vocabulary.id_of("home")]
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("mary went to the garden . where", "mary went to the garden ."),
+        ("where is mary ? garden . is", "where is mary ? garden"),
+        ("where is ?", "where is ?"),
+        ("mary mary mary", "mary mary mary"),
+    ],
+)
+def test_a_sentence_ends_at_its_full_stop_or_with_its_answer(written: str, sentence: str) -> None:
+    assert chapter_13_stories._sentence(written.split()) == sentence.split()
+
+
+def test_an_untrained_model_writes_no_longer_than_a_training_sentence() -> None:
+    train = [["mary", "went", "home", "."], ["where", "is", "mary", "?", "home"]]
+    vocabulary = Vocabulary.build(train)
+    model = NextWordModel(len(vocabulary), 4, 5, rng=np.random.default_rng(1))
+    story, again = (write_story(model, train, vocabulary, np.random.default_rng(2)) for _ in range(2))
+    assert story == again
+    assert {line.split()[0] for line in story} == {"mary", "where"}
+    assert max(len(line.split()) for line in story) <= 5
 
 
 def test_unknown_words_count_as_wrong() -> None:

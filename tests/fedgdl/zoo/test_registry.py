@@ -1,11 +1,15 @@
 """The registry finds every recipe of the book, and each is whole."""
 
+import ast
 import importlib
 from pathlib import Path
 
 import pytest
 
+import clients
+import experiments
 import fedgdl.zoo
+import server
 from fedgdl.data import find_source
 from fedgdl.errors import ConfigError
 from fedgdl.zoo.errata import find_erratum
@@ -132,6 +136,19 @@ def test_only_as_printed_recipes_repeat_defects(recipe: Recipe) -> None:
         assert recipe.defects
 
 
+def test_nothing_imports_what_repeats_defects() -> None:
+    importers = {
+        str(path)
+        for package in (fedgdl, clients, server, experiments)
+        for path in Path(str(package.__file__)).parent.rglob("*.py")
+        if path.parent.name != "book_compatible"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.ImportFrom) and "book_compatible" in f"{node.module}.{[n.name for n in node.names]}")
+        or (isinstance(node, ast.Import) and any("book_compatible" in name.name for name in node.names))
+    }
+    assert importers == set()
+
+
 def test_a_recipe_is_found_by_its_name() -> None:
     assert find_recipe("ch06-deep-network") is next(r for r in recipes_of(6) if r.name == "ch06-deep-network")
 
@@ -158,7 +175,17 @@ def test_a_chapter_without_experiments_is_refused() -> None:
         recipes_of(2)
 
 
-def test_a_recipe_of_ones_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_recipes.py").write_text("from fedgdl.zoo.registry import recipes_of\nMINE = recipes_of(4)[0]\n")
+@pytest.mark.parametrize("code", ["1 / 0", "def", "import no_such_module", "raise KeyError('x')"])
+def test_what_is_wrong_in_a_module_of_ones_own_is_told(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_broken.py").write_text(f"{code}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert find_recipe("own_recipes:MINE") is recipes_of(4)[0]
+    with pytest.raises(ConfigError, match=r"'own_broken:MINE' cannot be imported: [A-Z][A-Za-z]+Error: "):
+        find_recipe("own_broken:MINE")
+
+
+def test_a_recipe_of_ones_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipes_of_mine.py").write_text("from fedgdl.zoo.registry import recipes_of\nMINE = recipes_of(4)[0]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_recipe("recipes_of_mine:MINE") is recipes_of(4)[0]

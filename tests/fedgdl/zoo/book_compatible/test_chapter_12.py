@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zoo_recipes import met, missed, run_recipe
 from tensors import dense_gradient
+from zoo_recipes import met, missed, run_recipe
 
 from fedgdl.autograd import softmax_cross_entropy
 from fedgdl.zoo.book_compatible.chapter_12 import RECIPES, PrintedNetwork

@@ -66,8 +66,10 @@ ERRATA_BY_HAND: Final = (
         "and recovers because the dense layer keeps learning. Besides, there are 25 x 25 windows of 3 x 3 in an image "
         "of 28 x 28 where there should be 26 x 26, and the last 104 of 1,000 images are never trained on but counted "
         "as wrong: no training accuracy above 0.896 is possible.",
-        what_is_right="With the sign turned and nothing else changed the collapses are gone; with right windows, "
-        "slopes and batches as well, the recipe states what the same network reaches.",
+        what_is_right="With the sign turned and nothing else changed the collapses are gone. With right windows, "
+        "slopes and batches as well, kernels that start within 2 of zero (the book: 0.01) and dense weights within "
+        "0.01 (0.1), the network reads 88.44 % of the test images after 61 epochs; the book's best is 88.18 % after "
+        "220.",
         command="fedgdl zoo run ch10-convolution ch10-convolution-as-printed",
     ),
     Erratum(

@@ -186,6 +186,6 @@ def test_what_is_wrong_in_a_module_of_ones_own_is_told(
 
 
 def test_a_recipe_of_ones_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "recipes_of_mine.py").write_text("from fedgdl.zoo.registry import recipes_of\nMINE = recipes_of(4)[0]\n")
+    (tmp_path / "recipe_of_mine.py").write_text("from fedgdl.zoo.registry import recipes_of\nMINE = recipes_of(4)[0]\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert find_recipe("recipes_of_mine:MINE") is recipes_of(4)[0]
+    assert find_recipe("recipe_of_mine:MINE") is recipes_of(4)[0]

@@ -15,7 +15,7 @@ from clients.population import Population
 from clients.protection.protection import make_protection
 from fedgdl.config import Experiment
 from fedgdl.errors import ClientError
-from fedgdl.federated import Task, make_strategy
+from fedgdl.federated import Task, build_task_model, load_task_data, make_strategy
 from fedgdl.parameters import FloatArray, Layout
 from fedgdl.runtime import ParameterSlots, one_blas_thread
 from fedgdl.wire import (
@@ -50,11 +50,13 @@ class Worker:
 
     Raises:
         DataError: the data cannot be loaded.
+        ConfigError: the task gives no data set or no model.
+        TaskError: its code raised.
     """
 
     def __init__(self, experiment: Experiment, task: Task[Any]) -> None:
-        data = task.load_data(experiment)
-        model = task.build_model(data, experiment, np.random.default_rng(0))  # its values are overwritten below
+        data = load_task_data(task, experiment)
+        model = build_task_model(task, data, experiment, np.random.default_rng(0))  # its values are overwritten below
         self._participation = Participation(
             experiment=experiment,
             task=task,
@@ -118,7 +120,7 @@ class Worker:
             words = error_in_words(error)
             is_new = words not in self._errors_told
             self._errors_told.add(words)
-            log = logger.exception if is_new else logger.error  # one traceback for each kind of error will do
+            log = logger.exception if is_new else logger.info  # one traceback for each kind of error will do
             log("round %d: the training of %s raised: %s", message.round_index, client_id, words)
             return ClientFailed(message.round_index, client_id, words, is_defect=True)
         return TrainResult(message.round_index, client_id, payload)

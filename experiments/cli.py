@@ -31,7 +31,7 @@ def main() -> None:
 
         if not isinstance(error, FedgdlError):
             raise  # a defect: its traceback is wanted
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]) + "\n")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 

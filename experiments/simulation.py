@@ -23,7 +23,7 @@ from experiments.environment import versions
 from experiments.run_history import RunHistory
 from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
 from fedgdl.errors import ConfigError
-from fedgdl.federated import Task, check_task, find_task, make_strategy
+from fedgdl.federated import Task, build_task_model, check_task, find_task, load_task_data, make_strategy
 from fedgdl.parameters import Layout
 from fedgdl.runtime import (
     ParameterSlots,
@@ -66,13 +66,14 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, FileNotFoundError) and path.suffix != ".toml":
+        if isinstance(error, FileNotFoundError):
+            what = "file" if path.suffix == ".toml" else "experiment"
             message = (
-                f"there is no experiment {str(source)!r}{nearest(str(source), shipped)} "
+                f"there is no {what} {str(source)!r}{nearest(str(source).removesuffix('.toml'), shipped)} "
                 f"(shipped: {', '.join(shipped)}; or give the path of a .toml file)"
             )
         else:
-            message = f"the configuration {path} cannot be read: {error}"
+            message = f"the configuration {path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise ConfigError(message) from error
     return parse_experiment(text, path.name, overrides)
 
@@ -105,9 +106,9 @@ def simulate(
     own_task = task
     task = own_task if own_task is not None else find_task(experiment.task)
     check_task(task)
-    data = task.load_data(experiment)
+    data = load_task_data(task, experiment)
     _check_population(experiment, data.client_ids)
-    model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
+    model = build_task_model(task, data, experiment, stream(experiment.seed, "initialise"))
     parameters = model.flatten()
     strategy = make_strategy(experiment.strategy)
     history = RunHistory(

@@ -13,6 +13,7 @@ A message says what was expected, what came, and what to do about it. Programs c
     ├── WireError            bytes that are no valid message
     ├── ClientError          one client could not take part in one round
     ├── EngineError          the workers cannot be started or kept alive
+    ├── TaskError            a task's own code raised
     └── RunFailed            a run that could not reach its end
 
 Example:
@@ -31,6 +32,7 @@ __all__ = [
     "GraphError",
     "ParameterError",
     "RunFailed",
+    "TaskError",
     "WireError",
 ]
 
@@ -87,6 +89,10 @@ class ClientError(FedgdlError):
 
 class EngineError(FedgdlError):
     """Worker processes cannot be started, or die as fast as they are replaced."""
+
+
+class TaskError(FedgdlError):
+    """The code of a task, a user's own most likely, raised; a note of the error is the traceback from there on."""
 
 
 class RunFailed(FedgdlError):

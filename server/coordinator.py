@@ -68,8 +68,8 @@ _MAX_FAILED_STARTS_BESIDE_A_READY_WORKER: Final = 100
 """After so many workers in a row that were lost before they were ready, the run is given up."""
 
 
-_MAX_FAILURES_LOGGED: Final = 5
-"""Clients without an update that are logged by name, a round; the history names them all."""
+_MAX_REASONS_WARNED_OF: Final = 5
+"""Reasons of missing updates that a round warns of, each with one client's name; the log and the history have all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +325,16 @@ class Coordinator:
 
     def _report(self, state: RoundState) -> None:
         """Logs who is missing; stops the run where the task itself is at fault."""
-        for client_id, failure in list(state.failures.items())[:_MAX_FAILURES_LOGGED]:
-            logger.warning("round %d: no update of %s: %s", state.round_index, client_id, failure.reason)
-        if len(state.failures) > _MAX_FAILURES_LOGGED:
+        clients_by_reason: dict[str, list[str]] = {}
+        for client_id, failure in state.failures.items():
+            clients_by_reason.setdefault(failure.reason, []).append(client_id)
+        for position, (reason, (client_id, *others)) in enumerate(clients_by_reason.items()):
+            level = logging.WARNING if position < _MAX_REASONS_WARNED_OF else logging.INFO
+            more = f" ... and {len(others)} more client{'s' * (len(others) > 1)} for the same reason" if others else ""
+            logger.log(level, "round %d: no update of %s: %s%s", state.round_index, client_id, reason, more)
+            for other in others:
+                logger.info("round %d: no update of %s: %s", state.round_index, other, reason)
+        if len(clients_by_reason) > _MAX_REASONS_WARNED_OF:
             logger.warning("round %d: %d clients have no update", state.round_index, len(state.failures))
         if state.ignored:
             logger.info("round %d: answers dropped: %s", state.round_index, dict(state.ignored))

@@ -15,7 +15,15 @@ from clients.worker_process import load_task, serve
 from experiments.baselines.results import ClientScore
 from fedgdl.config import Experiment
 from fedgdl.errors import DataError
-from fedgdl.federated import Task, evaluate, num_visits, plan_of_round, train_client
+from fedgdl.federated import (
+    Task,
+    build_task_model,
+    evaluate,
+    load_task_data,
+    num_visits,
+    plan_of_round,
+    train_client,
+)
 from fedgdl.runtime import LogEnd, one_blas_thread
 from fedgdl.seeding import stream
 from fedgdl.wire import Codec, Shutdown, WorkerFailed, WorkerReady, encode
@@ -83,8 +91,8 @@ class AloneWorker:
     def __init__(self, experiment: Experiment, task: Task[Any], num_rounds: int) -> None:
         self._experiment = experiment
         self._task = task
-        self._data = task.load_data(experiment)
-        self._model = task.build_model(self._data, experiment, stream(experiment.seed, "initialise"))
+        self._data = load_task_data(task, experiment)
+        self._model = build_task_model(task, self._data, experiment, stream(experiment.seed, "initialise"))
         self._parameters = self._model.flatten()
         self._start = self._parameters.vector.copy()
         self._rounds = rounds_alone(num_rounds, experiment.cohort_size, len(self._data.client_ids))

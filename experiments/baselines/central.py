@@ -26,6 +26,7 @@ from fedgdl.config import Experiment, TrainingConfig
 from fedgdl.data import Examples, FederatedDataset
 from fedgdl.federated import (
     Task,
+    build_task_model,
     evaluate,
     is_evaluated,
     make_optimizer,
@@ -100,7 +101,7 @@ def train_centrally(
     """
     began = time.perf_counter()
     passes = Passes(pool_examples(data), experiment.training, experiment.seed)
-    model = task.build_model(data, experiment, stream(experiment.seed, "initialise"))
+    model = build_task_model(task, data, experiment, stream(experiment.seed, "initialise"))
     parameters = model.flatten()
     for round_index in watched(range(1, baseline.num_rounds + 1), "central baseline: rounds"):
         plan = plan_of_round(experiment.training, round_index)

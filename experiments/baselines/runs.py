@@ -24,7 +24,7 @@ from experiments.simulation import pickle_task
 from fedgdl.config import Experiment, check_experiment, nearest
 from fedgdl.data import FederatedDataset
 from fedgdl.errors import ConfigError, DataError
-from fedgdl.federated import Task, check_task, find_task
+from fedgdl.federated import Task, check_task, find_task, load_task_data
 from fedgdl.runtime import interrupted_once, interrupts_deferred, usable_cores
 from server.engines import Engine, InlineEngine, ProcessEngine
 
@@ -68,7 +68,7 @@ def simulate_baselines(
     own_task = task
     task = own_task if own_task is not None else find_task(experiment.task)
     check_task(task)
-    data = task.load_data(experiment)
+    data = load_task_data(task, experiment)
     _check_history(history, data)
     num_rounds = experiment.rounds if history is None else len(history.rounds)
     found: dict[str, Baseline] = {} if history is None else history.baselines

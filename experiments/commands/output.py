@@ -40,14 +40,23 @@ def error_console() -> "Console":
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints warnings through the console, so that they do not tear a progress bar apart."""
+    """Prints warnings through the console, so that they do not tear a progress bar apart.
+
+    A traceback is printed once, whichever worker it comes from: one defect in a task is met by every client.
+    """
 
     def __init__(self, console: "Console") -> None:
         super().__init__(logging.WARNING)
         self._console = console
+        self._tracebacks: set[tuple[str, ...]] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        text = f"{record.levelname.lower()}: {self.format(record)}"
+        frames = tuple(line for line in text.splitlines() if line.startswith('  File "'))
+        if frames in self._tracebacks:
+            return
+        if frames:
+            self._tracebacks.add(frames)
         self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -21,7 +21,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show finished runs side by side: rounds, seconds, accuracy, and what their baselines gave."""
-    from experiments.report.summary import HEADINGS, RunSummary, condense, markdown, read_result
+    from experiments.report.summary import RunSummary, condense, markdown, read_result
 
     results = [read_result(path) for path in runs]
     if condensed is not None:
@@ -33,16 +33,11 @@ def report(
     if as_markdown:
         typer.echo(markdown(summaries))
         return
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, caption="gap: points of central training above federated")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "run" else "right", overflow="fold")
-    for summary in summaries:
-        table.add_row(*summary.cells())
-    Console(markup=False, highlight=False).print(table)
+    from experiments.report.run_table import print_runs
+
+    print_runs(summaries, Console(markup=False, highlight=False))
 
 
 def _write(folder: Path, results: list[dict[str, object]]) -> None:

@@ -23,7 +23,6 @@ _WIDTH_WITHOUT_CLIENTS: Final = 52
 _LOSS_WIDTH: Final = 6
 """Characters of the results' table: all its other columns, and one loss."""
 
-_MAX_FAILURES_SHOWN: Final = 10
 _MAX_ROUNDS_SHOWN: Final = 40
 
 
@@ -169,24 +168,22 @@ def _list(*, as_json: bool) -> None:
 def _print_summary(history: "RunHistory", folder: Path) -> None:
     from rich.console import Console
 
+    from experiments.report.words import failures_in_words, interruption_in_words, rounds_in_words
+
     console = Console(markup=False, highlight=False)
     console.print(f"{history.experiment.name}: {history.data_description}", soft_wrap=True)
     if history.is_synthetic:
         console.print("The data is synthetic: these numbers say nothing about real data.", style="yellow")
     if history.rounds:
         console.print(_table(history, console.width))
-    failures = [(record.round_index, client) for record in history.rounds for client in record.failures]
-    for round_index, client in failures[:_MAX_FAILURES_SHOWN]:
-        text = f"round {round_index}: without {client.client_id}: {client.reason}"
-        console.print(text, style="yellow", soft_wrap=True)
-    if len(failures) > _MAX_FAILURES_SHOWN:
-        console.print(f"... and {len(failures) - _MAX_FAILURES_SHOWN} more missing updates; see history.jsonl")
+    for line in failures_in_words(history):
+        console.print(line, style="yellow", soft_wrap=True)
     if history.status == "interrupted":
-        console.print(f"Interrupted; {len(history.rounds)} finished rounds are kept.", style="yellow")
+        console.print(interruption_in_words(history), style="yellow", soft_wrap=True)
     elif history.experiment.until_accuracy is not None and history.has_reached_target:
-        rounds = history.rounds_to(history.experiment.until_accuracy)
-        text = f"test accuracy {history.experiment.until_accuracy:.2%} was reached after {rounds:.2f} rounds"
-        console.print(f"{text} (straight between tests)", soft_wrap=True)
+        rounds = rounds_in_words(history.rounds_to(history.experiment.until_accuracy) or 0)
+        text = f"test accuracy {history.experiment.until_accuracy:.2%} was reached after {rounds}"
+        console.print(text, soft_wrap=True)
     if history.baselines:
         _print_baselines(history, console)
     model = f"model {history.model.sha256()[:16]}  " if history.rounds else ""
@@ -220,6 +217,9 @@ def _table(history: "RunHistory", width: int) -> "Table":
     needed = _WIDTH_WITHOUT_CLIENTS + sum(max(len(client), _LOSS_WIDTH) + 2 for client in clients)
     shown = clients if needed <= width else []
     note = "under a name: the loss in that client's own training" if shown else "each client's loss: in history.jsonl"
+    every = history.experiment.evaluate_every
+    if every > 1:
+        note += f"\ntested every {every} rounds{' and after the last' if history.status == 'done' else ''}"
     if any(record.status == "failed" for record in history.rounds):
         note += "; * too few updates, the model stayed as it was"
     table = Table(box=box.SIMPLE_HEAD, caption=note)

@@ -1,6 +1,7 @@
 """`fedgdl zoo`: the book's experiments, run by name and held to their numbers."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from experiments.commands.output import JsonOption, error_console, print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.zoo_runs import RecipeResult
+    from experiments.zoo.results import RecipeResult
     from fedgdl.zoo.recipe import Recipe, Setting
 
 __all__ = ["app"]
@@ -47,9 +48,8 @@ def show(
 ) -> None:
     """Show a recipe: section, model, data, settings, published numbers, and what was wrong in them."""
     from fedgdl.zoo.errata import anchor, erratum_text, find_erratum
-    from fedgdl.zoo.registry import find_recipe
 
-    recipe = find_recipe(name)
+    recipe = _find(name)
     errata = [find_erratum(erratum_id) for erratum_id in recipe.defects]
     if as_json:
         print_json(_describe(recipe))
@@ -98,7 +98,13 @@ def run(
         bool, typer.Option("--real-only", help="Fail where data is missing; let no generated data stand in.")
     ] = False,
     root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Look for data here before FEDGDL_DATA and the cache.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Look for data here before FEDGDL_DATA and the cache.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,9 +131,10 @@ def table(
 ) -> None:
     """Print the results kept in a folder as a page for the documentation (Markdown)."""
     from experiments.report.zoo_table import markdown_page
-    from experiments.zoo_runs import read_results
+    from experiments.zoo.keeping import read_results, read_texts
 
-    typer.echo(markdown_page(read_results(folder)), nl=False)
+    results = read_results(folder)
+    typer.echo(markdown_page(results, read_texts(folder, results)), nl=False)
 
 
 @app.command()
@@ -152,13 +159,43 @@ def _recipes(chapter: int | None) -> "tuple[Recipe, ...]":
     return all_recipes() if chapter is None else recipes_of(chapter)
 
 
+def _find(name: str) -> "Recipe":
+    """Returns the recipe of a name.
+
+    Raises:
+        ConfigError: there is none; the message says what else the name may mean.
+    """
+    from fedgdl.errors import ConfigError
+    from fedgdl.zoo.registry import find_recipe
+
+    try:
+        return find_recipe(name)
+    except ConfigError as error:
+        command = _command_for(name)
+        if not command:
+            raise
+        message = f"there is no recipe {name!r}; did you mean {command}? (fedgdl zoo list shows all)"
+        raise ConfigError(message) from error
+
+
+def _command_for(name: str) -> str:
+    """Returns the command for a name that is no recipe's: of a chapter, or of a shipped experiment; or nothing."""
+    from experiments.simulation import shipped_configs
+    from fedgdl.zoo.registry import CHAPTERS
+
+    chapter = re.fullmatch(r"(?:chapter|ch)?[ _-]?0?(\d{1,2})", name.lower())
+    if chapter and int(chapter[1]) in CHAPTERS:
+        return f"fedgdl zoo run --chapter {int(chapter[1])}"
+    return f"fedgdl run {name}" if name in shipped_configs() else ""
+
+
 def _describe(recipe: "Recipe") -> dict[str, Any]:
     """Returns all that is known of a recipe before it runs."""
     import dataclasses
 
     from fedgdl.zoo.errata import find_erratum
 
-    hidden = {"run", "expected", "defects", "seconds"}
+    hidden = {"run", "expected", "defects", "seconds", "shared_training"}
     document = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         **{key: value for key, value in document.items() if key not in hidden},
@@ -182,13 +219,17 @@ def _run(references: Sequence[str], setting: "Setting", out: Path | None, worker
     """Runs recipes and shows those that were finished, however the run ended."""
     import time
 
-    from experiments.zoo_progress import ZooBars
-    from experiments.zoo_runs import run_folder, run_recipes
+    from experiments.zoo.keeping import run_folder
+    from experiments.zoo.progress import ZooBars
+    from experiments.zoo.runs import missing_data, run_recipes
     from fedgdl.runtime import interrupted_once
-    from fedgdl.zoo.registry import find_recipe
 
-    seconds = {recipe.name: recipe.seconds[not setting.is_quick] for recipe in map(find_recipe, references)}
+    recipes = list(map(_find, references))
+    seconds = {recipe.name: recipe.seconds[not setting.is_quick] for recipe in recipes}
     folder, began = run_folder(out), time.perf_counter()
+    for name, counterpart in missing_data(recipes, setting).items():
+        text = f"warning: using {counterpart} instead: {name} is not on this machine; fedgdl data fetch {name} gets it"
+        typer.secho(text, fg="yellow", err=True)
     results: list[RecipeResult] = []
     is_interrupted = False
     try:
@@ -203,16 +244,16 @@ def _run(references: Sequence[str], setting: "Setting", out: Path | None, worker
         is_interrupted = True
     names = list(seconds)
     results.sort(key=lambda result: names.index(result.name))
-    _show(results, folder, time.perf_counter() - began, is_interrupted=is_interrupted, as_json=as_json)
+    asked = len(references) if is_interrupted else None
+    _show(results, folder, time.perf_counter() - began, asked, as_json=as_json)
     if is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if not all(result.is_good for result in results):
         raise typer.Exit(1)
 
 
-def _show(
-    results: "Sequence[RecipeResult]", folder: Path, seconds: float, *, is_interrupted: bool, as_json: bool
-) -> None:
+def _show(results: "Sequence[RecipeResult]", folder: Path, seconds: float, asked: int | None, *, as_json: bool) -> None:
+    """Prints what is finished; `asked` is how many recipes were to run, where the run was interrupted."""
     import msgspec
 
     from experiments.report.zoo_table import summary_in_words, totals
@@ -220,7 +261,7 @@ def _show(
     if as_json:
         print_json(
             {
-                "status": "interrupted" if is_interrupted else "done",
+                "status": "done" if asked is None else "interrupted",
                 "folder": str(folder),
                 "seconds": round(seconds, 3),
                 "totals": totals(results),
@@ -235,11 +276,12 @@ def _show(
         console.width = 160  # a file or a pipe has no width
     for result in results:
         _print_result(console, result)
-    if is_interrupted:
-        console.print("Interrupted; finished recipes are kept.", style="yellow")
-    is_whole = all(result.is_good for result in results)
-    console.print(summary_in_words(results, seconds), style="green" if is_whole else "bold red", soft_wrap=True)
-    console.print(f"kept in {folder}", soft_wrap=True)
+    if asked is not None:
+        console.print("Interrupted; finished recipes are kept." if results else "Interrupted.", style="yellow")
+    style = "bold red" if not all(result.is_good for result in results) else "green" if asked is None else "yellow"
+    console.print(summary_in_words(results, seconds, asked), style=style, soft_wrap=True)
+    if results:
+        console.print(f"kept in {folder}", soft_wrap=True)
 
 
 def _print_result(console: "Console", result: "RecipeResult") -> None:

@@ -67,7 +67,8 @@ def baseline_notes(history: "RunHistory") -> list[str]:
         if isinstance(found, LocalBaseline) and (spread := found.spread()):
             shares = ", ".join(f"{name} {value:.2%}" for name, value in spread.items())
             done = sum(client.accuracy is not None for client in found.clients)
-            notes.append(f"local: weighted by examples above; of {done} of {found.num_clients} clients {shares}")
+            notes.append("local, above: the mean of clients that trained alone, weighted by their examples")
+            notes.append(f"local, client by client ({done} of {found.num_clients}): {shares}")
             without = [client for client in found.clients if client.accuracy is None]
             notes += [f"local: no model of {client.client_id}: {client.reason}" for client in without[:3]]
             notes += [f"... and of {len(without) - 3} more"] if len(without) > 3 else []

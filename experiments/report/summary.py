@@ -1,7 +1,8 @@
 """Finished runs, read back from their folders: what a table or a page of the documentation says of each.
 
-Not here: what happens in a run (`experiments.run_history`), or the comparison of one run with its own baselines
-(`experiments.report.baselines`), of which only the last numbers are repeated.
+Not here: their table on a terminal (`experiments.report.run_table`), what happens in a run
+(`experiments.run_history`), or the comparison of one run with its own baselines (`experiments.report.baselines`), of
+which only the last numbers are repeated.
 
 Example:
     >>> one = {"round_index": 1, "accuracy": 0.5, "loss": 0.7, "seconds": 2.0}
@@ -119,6 +120,10 @@ def read_result(path: Path) -> dict[str, Any]:
     file = path / "result.json" if path.is_dir() else path
     try:
         result = msgspec.json.decode(file.read_bytes())
+    except FileNotFoundError as error:
+        what = f"the folder {path} has no result.json" if path.is_dir() else f"there is no file or folder {path}"
+        message = f"{what}; name the folder of a finished run, such as runs/NAME-TIME"
+        raise ConfigError(message) from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{file} cannot be read as the result of a run: {error}"
         raise ConfigError(message) from error

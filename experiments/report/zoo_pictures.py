@@ -31,12 +31,15 @@ _MAX_LABELLED_WEIGHTS: Final = 24
 """With more weights than this between two layers, the numbers would cover one another."""
 
 
-def save_pictures(pictures: Mapping[str, Picture], folder: Path, *, is_synthetic: bool = False) -> list[str]:
-    """Writes each picture to a file of its name and returns the files' names.
+def save_pictures(
+    pictures: Mapping[str, Picture], folder: Path, recipe: str, *, is_synthetic: bool = False
+) -> list[str]:
+    """Writes each picture, its title and recipe above it, to a file of its name and returns the files' names.
 
     Args:
         pictures: by name.
         folder: is there already.
+        recipe: the name of the recipe that they are of.
         is_synthetic: whether titles are to say that the data was generated.
 
     Raises:
@@ -48,13 +51,13 @@ def save_pictures(pictures: Mapping[str, Picture], folder: Path, *, is_synthetic
         if Path(name).name != name or name.startswith("."):
             message = f"the picture's name {name!r} is no plain file name"
             raise ValueError(message)
+        title = f"{picture.title}\n{recipe}{', synthetic data' if is_synthetic else ''}"
         if isinstance(picture, Text):
-            (folder / f"{name}.txt").write_text(picture.text + "\n", "utf-8")
+            (folder / f"{name}.txt").write_text(f"{title}\n\n{picture.text}\n", "utf-8")
             files.append(f"{name}.txt")
         else:
             figure = draw(picture)
-            if is_synthetic:
-                figure.suptitle(f"{picture.title} (synthetic data)")
+            figure.suptitle(title)
             figure.savefig(folder / f"{name}.png", dpi=_DPI)
             files.append(f"{name}.png")
     return files

@@ -18,6 +18,7 @@ Example:
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from fedgdl.config import DataConfig
 from fedgdl.data.dataset import ArrayExamples, BagExamples
@@ -66,4 +67,4 @@ class SplitSource(Source):
     settings: tuple[str, ...] = ()
     is_seeded: bool = False
     example_noun: str = "examples"
-    word_noun: str = "words"
+    word_noun: Literal["characters", "words"] = "words"

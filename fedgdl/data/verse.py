@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ class VerseSource(SplitSource):
     read: Callable[[tuple[Path, ...], int], str]
     settings: tuple[str, ...] = ("sequence_length", "test_fraction")
     example_noun: str = "windows"
-    word_noun: str = "characters"
+    word_noun: Literal["characters", "words"] = "characters"
 
 
 @dataclass(frozen=True, slots=True)

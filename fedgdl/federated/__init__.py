@@ -5,7 +5,7 @@ from fedgdl.federated.history import ClientRecord, RoundRecord
 from fedgdl.federated.pooling import pool_examples
 from fedgdl.federated.sampling import sample_cohort
 from fedgdl.federated.strategy import FedAvg, Strategy, make_strategy
-from fedgdl.federated.task import Task, check_task, find_task
+from fedgdl.federated.task import Task, build_task_model, check_task, find_task, load_task_data
 from fedgdl.federated.training import (
     make_optimizer,
     num_visits,
@@ -24,10 +24,12 @@ __all__ = [
     "RoundRecord",
     "Strategy",
     "Task",
+    "build_task_model",
     "check_task",
     "evaluate",
     "find_task",
     "is_evaluated",
+    "load_task_data",
     "make_optimizer",
     "make_strategy",
     "num_visits",

@@ -21,7 +21,6 @@ Example:
     3
 """
 
-import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -34,9 +33,10 @@ from fedgdl.autograd import Tensor, softmax_cross_entropy
 from fedgdl.config import Experiment, nearest
 from fedgdl.data.dataset import Batch, FederatedDataset
 from fedgdl.errors import ConfigError
+from fedgdl.federated.own_code import call_own, import_own
 from fedgdl.nn import Module
 
-__all__ = ["TASKS", "Task", "check_task", "find_task"]
+__all__ = ["TASKS", "Task", "build_task_model", "check_task", "find_task", "load_task_data"]
 
 BatchT = TypeVar("BatchT", bound=Batch)
 
@@ -61,6 +61,9 @@ _METHODS: Final = {
 """What every task has: name -> parameters after self, which are passed in this order."""
 
 _WITHOUT_DEFAULT: Final = ("load_data", "build_model")
+
+_DATASET: Final = ("client_ids", "client", "test", "fingerprint", "description", "is_synthetic")
+"""What every `FederatedDataset` has."""
 
 
 class Task(ABC, Generic[BatchT]):
@@ -138,35 +141,33 @@ def find_task(name: str) -> Task[Any]:
         name: a task of this library, or `"module:Name"` of a class that can be imported.
 
     Raises:
-        ConfigError: there is no such task, module or class, the class cannot be made without arguments, it lacks
-            a method that a task has, or has one that takes something else.
+        ConfigError: there is no such task, module or class, the module cannot be imported, the class cannot be made
+            without arguments, it lacks a method that a task has, or has one that takes something else.
+        TaskError: making an instance raised.
     """
     path = TASKS.get(name, name)
     module_name, colon, class_name = path.partition(":")
+    what = f'task = "{name}"'
     if not (colon and _is_dotted_name(module_name) and class_name.isidentifier()):
         known = ", ".join(sorted(TASKS))
-        message = f'task = "{name}" is not known{nearest(name, TASKS)} (known: {known}; or "module:Name" of your own)'
+        message = f'{what} is not known{nearest(name, TASKS)} (known: {known}; or "module:Name" of your own)'
         raise ConfigError(message)
-    try:
-        task_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        message = f'task = "{name}": {error}; is the module in the folder where the run is started, or on PYTHONPATH?'
-        raise ConfigError(message) from error
+    module = import_own(module_name, what)
+    task_class = getattr(module, class_name, None)
     if not isinstance(task_class, type):
-        message = f'task = "{name}": {class_name} is not a class'
+        problem = f"{class_name} is not a class"
+        if task_class is None:
+            problem = f"module {module_name!r} has no attribute {class_name!r}{nearest(class_name, vars(module))}"
+        message = f"{what}: {problem}"
         raise ConfigError(message)
-    lacking = _lacking(task_class)
-    if lacking:
-        message = f'task = "{name}": {lacking}'
+    problem = _lacking(task_class) or _needed(task_class)
+    if problem:
+        message = f"{what}: {problem}"
         raise ConfigError(message)
-    try:
-        task: Task[Any] = task_class()
-    except TypeError as error:
-        message = f'task = "{name}" cannot be made without arguments: {error}'
-        raise ConfigError(message) from error
+    task: Task[Any] = call_own(f"{what}: {class_name}()", task_class)
     misfit = _misfit(task)
     if misfit:
-        message = f'task = "{name}": {misfit}'
+        message = f"{what}: {misfit}"
         raise ConfigError(message)
     return task
 
@@ -185,6 +186,56 @@ def check_task(task: object) -> None:
         raise ConfigError(problem)
 
 
+def load_task_data(task: Task[BatchT], experiment: Experiment) -> FederatedDataset[BatchT]:
+    """Returns what a task's `load_data` gives, once it is known to be a data set.
+
+    Raises:
+        ConfigError: it is something else.
+        TaskError: the task's own code raised.
+        FedgdlError: it raised that.
+    """
+    method = f"{type(task).__name__}.load_data"
+    data: Any = call_own(method, task.load_data, experiment)
+    lacking = [part for part in _DATASET if not hasattr(data, part)]
+    if lacking:
+        without = "" if data is None else f" without {', '.join(lacking)}"
+        message = (
+            f"{method} returned {_returned(data)}{without}; expected data split into clients: what a function of "
+            f"fedgdl.data.own returns, or an object that has {', '.join(_DATASET)}"
+        )
+        raise ConfigError(message)
+    dataset: FederatedDataset[BatchT] = data
+    return dataset
+
+
+def build_task_model(
+    task: Task[Any],
+    data: Any,  # noqa: ANN401 (whatever `load_data` returned)
+    experiment: Experiment,
+    rng: np.random.Generator,
+) -> Module:
+    """Returns what a task's `build_model` gives, once it is known to be a model.
+
+    Raises:
+        ConfigError: it is something else.
+        TaskError: the task's own code raised.
+        FedgdlError: it raised that.
+    """
+    method = f"{type(task).__name__}.build_model"
+    model: object = call_own(method, task.build_model, data, experiment, rng)
+    if not isinstance(model, Module):
+        message = f"{method} returned {_returned(model)}; expected a model, a fedgdl.nn.Module"
+        raise ConfigError(message)
+    return model
+
+
+def _returned(value: object) -> str:
+    """Returns in words what came instead of something better."""
+    if value is None:
+        return "None (is its return statement missing?)"
+    return f"the class {value.__name__}, no instance" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
 def _lacking(task: object) -> str:
     """Returns which methods a task, or the class of one, lacks and what to do; nothing where it has all."""
     name = task.__name__ if isinstance(task, type) else type(task).__name__
@@ -198,6 +249,17 @@ def _lacking(task: object) -> str:
     if len(to_define) < len(missing):
         remedies.append("derive the class from fedgdl.federated.Task, which has defaults for classification")
     return f"{text}; {', and '.join(remedies)}"
+
+
+def _needed(task_class: type) -> str:
+    """Returns that the class of a task cannot be made as it is; nothing where it can."""
+    try:
+        inspect.signature(task_class).bind()
+    except TypeError as error:
+        return f"it cannot be made without arguments: {error}"
+    except ValueError:  # something compiled, which does not say what it takes
+        pass
+    return ""
 
 
 def _misfit(task: object) -> str:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from fedgdl.config import DataConfig, TrainingConfig
 from fedgdl.data import BagExamples, PreparedDataset, load_dataset
+from fedgdl.data.corpus import find_corpus
 from fedgdl.federated import evaluate, train_client
 from fedgdl.federated.tasks.spam import SpamTask
 from fedgdl.federated.update import ClientUpdate
@@ -48,8 +49,8 @@ def load_book_mail(setting: Setting) -> PreparedDataset:
     Raises:
         DataMissing: they are not on this machine, and generated ones may not stand in for them.
     """
-    fallback = "synthetic-mail" if setting.allow_synthetic else None
-    return load_dataset(DataConfig("enron-book", root=setting.data_root, fallback=fallback), SEED)
+    source, _ = find_corpus("enron-book", setting.data_root, allow_synthetic=setting.allow_synthetic)
+    return load_dataset(DataConfig(source.name, root=setting.data_root), SEED)
 
 
 def book_clients(mail: PreparedDataset) -> tuple[str, ...]:

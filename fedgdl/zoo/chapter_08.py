@@ -44,6 +44,7 @@ def _run(setting: Setting, plan: Plan, hidden: int, name: str) -> Outcome:
     digits, stream = load_book_digits(setting), book_stream()
     net = DigitNet(stream, hidden, bound=0.1, activation="relu")
     parameters = net.flatten()
+    start = net.hidden.data.copy()  # as large as what is learned, and noise: it would hide that in a picture
     course = follow(net, stream, digits, plan, name, QUICK_EPOCHS if setting.is_quick else often(plan.epochs))
     last = max(course.test)
     rise = course.test[last].error - course.test[course.lowest].error
@@ -52,7 +53,10 @@ def _run(setting: Setting, plan: Plan, hidden: int, name: str) -> Outcome:
         {
             "errors": course.errors("Errors by epoch", _ERROR),
             "accuracies": course.accuracies("Accuracies by epoch"),
-            "hidden-units": Images("What each hidden unit looks for", net.hidden.data.T.reshape(-1, 28, 28).copy()),
+            "hidden-units": Images(
+                "What each hidden unit learned: its weights less those it started with",
+                (net.hidden.data - start).T.reshape(-1, 28, 28),
+            ),
         },
         parameters,
         digits.description,

@@ -114,7 +114,12 @@ def _ask(setting: Setting) -> Outcome:
         f"{question}: " + ", ".join(f"{word} {score:.2f}" for word, score in found)
         for question, found in answers.items()
     ]
-    pictures = {"analogies": Text("Analogies: the ten nearest words, with their cosines", "\n".join(lines))}
+    pictures = {
+        "analogies": Text(
+            "Analogies: the ten nearest words, each with the cosine of the angle to the sum: 1 is the nearest",
+            "\n".join(lines),
+        )
+    }
     return Outcome(measured, pictures, None, trained.description, trained.is_synthetic)
 
 
@@ -168,6 +173,7 @@ RECIPES: Final = (
             ),
         ),
         run=_ask,
+        shared_training="ch11-fill-in",
         seconds=(4.0, 75.0),
     ),
 )

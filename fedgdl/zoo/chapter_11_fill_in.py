@@ -277,7 +277,12 @@ def _fill_in(setting: Setting) -> Outcome:
             scores = vectors @ vectors[places[word]]
             order = [index for index in np.argsort(-scores, kind="stable") if index != places[word]][:_NUM_NEAREST]
             lines.append(f"{word}: " + ", ".join(f"{trained.words[index]} {scores[index]:.2f}" for index in order))
-    pictures = {"nearest-words": Text("The nearest words, with their cosines", "\n".join(lines))}
+    pictures = {
+        "nearest-words": Text(
+            "The ten nearest words, each with the cosine of the angle between the vectors: 1 is the nearest",
+            "\n".join(lines),
+        )
+    }
     return Outcome(measured, pictures, trained.network.flatten(), trained.description, trained.is_synthetic)
 
 
@@ -329,6 +334,7 @@ RECIPES: Final = (
             ),
         ),
         run=_fill_in,
+        shared_training="ch11-fill-in",
         seconds=(4.0, 75.0),
     ),
 )

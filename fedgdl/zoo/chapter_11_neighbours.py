@@ -141,7 +141,10 @@ def _nearest_words(data: ReviewBags, table: _Floats, words: _Ids, candidates: _I
     for word in words:
         near = nearest(table, int(word), candidates, _NUM_NEAREST)
         lines.append(f"{data.words[word]}: " + ", ".join(f"{data.words[other]} {score:.3f}" for other, score in near))
-    return Text("The nearest words, with their distances below zero", "\n".join(lines))
+    return Text(
+        "The ten nearest words, each with its Euclidean distance, negated as in the book: 0 is the nearest",
+        "\n".join(lines),
+    )
 
 
 RECIPES: Final = (
@@ -180,6 +183,7 @@ RECIPES: Final = (
             ),
         ),
         run=_compare,
+        shared_training="ch11-sentiment",
         seconds=(2.0, 7.0),
     ),
 )

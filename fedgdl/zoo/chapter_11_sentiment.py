@@ -168,6 +168,7 @@ RECIPES: Final = (
             ),
         ),
         run=_predict,
+        shared_training="ch11-sentiment",
         seconds=(2.0, 12.0),
     ),
 )

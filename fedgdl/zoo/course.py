@@ -68,11 +68,12 @@ class Course:
         return {**values, "best test accuracy": self.test[best].accuracy, "epoch of the best test accuracy": best}
 
     def errors(self, title: str, error_name: str) -> Curves:
-        """Returns the curves of both errors, with the lowest test error marked: the point to stop at."""
-        stop = Mark("stop here", self.lowest, self.test[self.lowest].error)
+        """Returns the curves of both errors; where the test error rises again, its lowest is marked: stop there."""
+        lowest, last = self.test[self.lowest].error, self.test[max(self.test)].error
+        marks = (Mark("stop here", self.lowest, lowest),) if last > lowest else ()
         trained = Line("training digits", list(self.train), [score.error for score in self.train.values()])
         tested = Line("test digits", list(self.test), [score.error for score in self.test.values()])
-        return Curves(title, "epoch", error_name, (trained, tested), (stop,))
+        return Curves(title, "epoch", error_name, (trained, tested), marks)
 
     def accuracies(self, title: str) -> Curves:
         """Returns the curves of both accuracies."""

@@ -176,6 +176,8 @@ class Recipe:
         config: a shipped federated configuration that `experiments` runs in place of `run`. Its measured values are
             `"accuracy after round 1"`, `"loss after round 1"` (of the test set; accuracies are shares, 0 to 1), and
             `"loss of bob, round 1"`, `"accuracy of bob, round 1"` (in that client's own training).
+        shared_training: recipes with the same text here look at one trained model: they run one after the other in
+            one process, where the first trains it; empty for one that trains its own.
         seconds: about how long a quick and a full run take on one core; the longest are started first.
     """
 
@@ -193,6 +195,7 @@ class Recipe:
     source: str = ""
     run: Callable[[Setting], Outcome] | None = None
     config: str | None = None
+    shared_training: str = ""
     seconds: tuple[float, float] = (1.0, 1.0)
 
 

@@ -3,7 +3,7 @@
 A module `chapter_NN` or `chapter_NN_<noun>`, here or in `book_compatible`, ends with `RECIPES`; there is no list to
 add it to. Modules are imported when a recipe of their chapter is asked for, and not before.
 
-Not here: the recipes themselves, and running them (`experiments.zoo_runs`).
+Not here: the recipes themselves, and running them (`experiments.zoo.runs`).
 
 Example:
     >>> recipe = find_recipe("ch04-compare")
@@ -77,7 +77,7 @@ def find_recipe(name: str) -> Recipe:
             return names[name]
         guess = nearest(name, names)
     guess = guess or nearest(name, [recipe.name for recipe in all_recipes()])
-    message = f"there is no recipe {name!r}{guess or ';'} (fedgdl zoo list shows all)"
+    message = f"there is no recipe {name!r}{guess} (fedgdl zoo list shows all)"
     raise ConfigError(message)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
-from fedgdl.config import StrategyConfig, TrainingConfig
-from fedgdl.errors import DataError, EngineError, FedgdlError, WireError
+from fedgdl.config import Experiment, StrategyConfig, TrainingConfig
+from fedgdl.errors import ConfigError, DataError, EngineError, FedgdlError, WireError
 from fedgdl.federated import make_strategy, train_client
 from fedgdl.seeding import stream
 from fedgdl.wire import (
@@ -236,3 +237,18 @@ def test_a_worker_whose_data_cannot_be_loaded_cannot_be_made() -> None:
 
     with pytest.raises(FedgdlError, match="not here"):
         Worker(make_experiment(), NoData())
+
+
+def test_a_task_without_data_or_model_is_refused_in_a_worker_too() -> None:
+    class Modelless(LineTask):
+        def build_model(self, data: PointsData, experiment: Experiment, rng: np.random.Generator) -> Any:
+            return data
+
+    class Dataless(LineTask):
+        def load_data(self, experiment: Experiment) -> Any:
+            return self.data.shards
+
+    with pytest.raises(ConfigError, match=r"Modelless\.build_model returned a PointsData; expected a model"):
+        Worker(make_experiment(), Modelless())
+    with pytest.raises(ConfigError, match=r"Dataless\.load_data returned a dict without client_ids, client, test"):
+        Worker(make_experiment(), Dataless())

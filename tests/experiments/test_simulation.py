@@ -35,7 +35,8 @@ def test_a_file_of_one_s_own_is_read_and_overridden(tmp_path: Path) -> None:
     [
         ("spam-bok", ["no experiment 'spam-bok'", "did you mean spam-book?", "(shipped: ", "spam, spam-book"]),
         ("nothing-like-it", ["no experiment", "or give the path of a .toml file"]),
-        ("missing.toml", ["missing.toml cannot be read"]),
+        ("missing.toml", ["there is no file 'missing.toml' (shipped: babi, "]),
+        ("spma.toml", ["there is no file 'spma.toml'; did you mean spam? (shipped: "]),
     ],
 )
 def test_an_unknown_experiment_is_refused_with_what_there_is(name: str, words: list[str]) -> None:
@@ -50,6 +51,8 @@ def test_a_config_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(ConfigError, match=r"picture\.toml cannot be read"):
         load_config(path)
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path)
 
 
 class Diary(Callback):

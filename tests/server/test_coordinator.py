@@ -134,6 +134,18 @@ def test_who_is_missing_is_logged_by_name(caplog: pytest.LogCaptureFixture) -> N
     assert warnings == ["round 1: no update of ben: its worker was lost: killed by SIGKILL"]
 
 
+def test_one_reason_is_warned_of_once_and_logged_for_each_client(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene().started()
+    scene.lines = {name: encode(ClientFailed(1, name, "no data")) for name in ("ann", "ben")}
+    with caplog.at_level(logging.INFO, "server.coordinator"):
+        scene.coordinator.run_round(1)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if "no update" in record.msg]
+    assert told == [
+        ("WARNING", "round 1: no update of ann: no data ... and 1 more client for the same reason"),
+        ("INFO", "round 1: no update of ben: no data"),
+    ]
+
+
 def test_bytes_are_those_of_the_frames_and_of_a_vector_for_each_client() -> None:
     scene = Scene().started()
     up, down = scene.engine.bytes_up, scene.engine.bytes_down

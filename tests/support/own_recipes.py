@@ -16,7 +16,7 @@ from fedgdl.zoo.pictures import Images, Text
 from fedgdl.zoo.recipe import Expected, Outcome, Recipe, Setting, equal, exactly
 
 
-def _recipe(name: str, run: object, *expected: Expected, seconds: float = 1.0) -> Recipe:
+def _recipe(name: str, run: object, *expected: Expected, seconds: float = 1.0, shared_training: str = "") -> Recipe:
     return Recipe(
         name=name,
         chapter=4,
@@ -27,6 +27,7 @@ def _recipe(name: str, run: object, *expected: Expected, seconds: float = 1.0) -
         settings={},
         run=run,  # type: ignore[arg-type]
         expected=expected or (Expected("sum", 3.0, exactly, "goal"),),
+        shared_training=shared_training,
         seconds=(seconds, seconds),
     )
 
@@ -71,6 +72,10 @@ def _draw_no_picture(_: Setting) -> Outcome:
     return Outcome({"sum": 3.0}, {"image": "no picture"})  # type: ignore[dict-item]
 
 
+def _tell_process(_: Setting) -> Outcome:
+    return Outcome({"sum": 3.0, "process": os.getpid()})
+
+
 def _take_long(_: Setting) -> Outcome:
     for _step in watched(range(3000), "long"):
         time.sleep(0.1)
@@ -87,7 +92,9 @@ RIGHT = _recipe("own-right", _add)
 WRONG = _recipe("own-wrong", _add, Expected("sum", 4.0, equal, "goal"))
 LASTING = _recipe("own-lasting", _add, seconds=9.0)
 RAISES = _recipe("own-raises", _raise)
-DIES = _recipe("own-dies", _die, seconds=2.0)
+DIES = _recipe("own-dies", _die, seconds=2.0, shared_training="own")
+FIRST = _recipe("own-first", _tell_process, seconds=2.0, shared_training="own")
+SECOND = _recipe("own-second", _tell_process, shared_training="own")
 WARNS = _recipe("own-warns", _warn)
 NONSENSE = _recipe("own-nonsense", _draw_nonsense)
 LONG = _recipe("own-long", _take_long, seconds=0.5)

@@ -1,6 +1,7 @@
 """The notebooks of the book's chapters 13 to 15 run from top to bottom in a real kernel, on generated data."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.resources import as_file, files
@@ -20,25 +21,27 @@ NotebookClient(notebook, timeout=90, kernel_name="python3").execute()
 nbformat.write(notebook, sys.argv[2])
 """
 
-SAID = {  # in the printed output of each
+SAID = {  # in the printed output and the tables of each
     "chapter_13": (
         "its gradient is [2. 2. 2. 2. 2.]",
-        "met     losses: [1.0637286",
-        "met     losses: [1.38850324",
-        "met     share right, less that by counting",
+        "| losses | 1.06372865, 0.75148144, ... 0.04700013 (10) rounded to 8 digits | 1.063728646,",
+        "| losses | 1.388503243, 0.9558181509, ... 0.1652738926 (10) to 1e-12 | 1.388503243,",
+        "| share right, less that by counting | -0.01 or more |",
     ),
     "chapter_14": (
-        "met     relu: gradients 1 to 10 back: [5.0, 25.0,",
-        "met     what the LSTM has left",
+        "| relu: gradients 1 to 10 back | 5, 25, ... 9765625 (10) to 1e-12 | 5, 25, ... 9765625 (10) | book | met |",
+        "| what the LSTM has left",
         "epoch 3: held-out perplexity",
         "--- temperature 1.0",
     ),
     "chapter_15": (
-        "met     test accuracy after epoch 3",
+        "| test accuracy after epoch 3 | 0.85 or more |",
         "round 4: accuracy",
-        "met     words whose weight moved: ['computer', 'is', 'my', 'password', 'pizza']",
+        "| words whose weight moved | computer, is, ... pizza (5) | computer, is, ... pizza (5) | book | met |",
+        "password   -0.0025",
     ),
 }
+NUM_ROWS = {"chapter_13": 7, "chapter_14": 22, "chapter_15": 5}
 NUM_PLOTS = {"chapter_13": 2, "chapter_14": 2, "chapter_15": 2}
 
 
@@ -68,9 +71,13 @@ def outputs(document: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_notebook_says_what_it_should(executed: tuple[str, dict[str, Any]]) -> None:
     name, document = executed
-    text = "".join("".join(output["text"]) for output in outputs(document) if output["output_type"] == "stream")
+    text = "\n".join(
+        "".join(output.get("text", output.get("data", {}).get("text/markdown", ""))) for output in outputs(document)
+    )
     assert [words for words in SAID[name] if words not in text] == []
-    assert "missed" not in text
+    rows = [line for line in text.splitlines() if re.search(r" \| (book|derived|goal) \| ", line)]
+    assert len(rows) == NUM_ROWS[name]
+    assert [row for row in rows if not row.endswith("| met |")] == []
 
 
 @pytest.mark.slow

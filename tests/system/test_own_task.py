@@ -122,3 +122,39 @@ def test_texts_of_one_s_own_go_into_the_librarys_task(tmp_path: Path) -> None:
     (tmp_path / "pizza.toml").write_text(config)
     result = fedgdl_json("run", "pizza.toml", cwd=tmp_path)
     assert result["rounds"][-1]["accuracy"] == 1.0  # every word but those of praise and blame is in all texts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "told", "frame"),
+    [
+        ("return nn.Seq", "nn.Seq", 2, "Corners.build_model returned None (is its return statement missing?)", ""),
+        ("return from_arrays(", "from_arrays(", 2, "Corners.load_data returned None (is its return", ""),
+        (
+            "return from_arrays(",
+            "return 1, str(len)  # (",
+            2,
+            "Corners.load_data returned a tuple without client_ids,",
+            "",
+        ),
+        ("class Corners(Task)", "class Corners(Task", 2, "my_tasks.py, line 9: ", ""),
+        ("class Corners(Task)", "class Corners(Tsak)", 2, "importing my_tasks raised NameError: ", "in <module>"),
+        ("return from_arrays(", "return 1 / 0, (", 1, "Corners.load_data raised ZeroDivisionError", "in load_data"),
+        ("nn.Linear(", "nn.Linnear(", 1, "Corners.build_model raised AttributeError", "in build_model"),
+    ],
+)
+def test_a_mistake_in_it_is_told_in_a_line_and_by_frames_of_its_own(
+    before: str, after: str, code: int, told: str, frame: str, folder: Path
+) -> None:
+    whole = (folder / "my_tasks.py").read_text()
+    (folder / "my_tasks.py").write_text(whole.replace(before, after))
+    finished = fedgdl("run", "corners.toml", cwd=folder)
+    error, *note = finished.stderr.splitlines()
+    assert finished.returncode == code
+    assert error.startswith("error: ")
+    assert told in error
+    if not frame:
+        assert note == []
+        return
+    assert note[0] == "Traceback (most recent call last):"
+    assert note[1].startswith(f'  File "{folder / "my_tasks.py"}", line ')
+    assert note[1].endswith(frame)

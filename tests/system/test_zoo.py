@@ -45,7 +45,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, workers: str) -> None:
     family = psutil.Process(terminal.pid).children(recursive=True)
     terminal.sendintr()
     terminal.expect("Interrupted; finished recipes are kept")
-    terminal.expect("1 recipe: 3 met, 0 missed, 0 skipped")
+    terminal.expect("1 of 2 recipes finished: 3 met, 0 missed, 0 skipped")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
@@ -53,6 +53,27 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, workers: str) -> None:
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["ch05-freezing-one-weight"]
     assert json.loads((tmp_path / "run" / "ch05-freezing-one-weight" / "result.json").read_text())["status"] == "done"
     assert not psutil.wait_procs(family, timeout=5)[1]
+
+
+def test_ctrl_c_before_anything_is_finished_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    terminal = pexpect.spawn(
+        PROGRAM,
+        ["zoo", "run", "own:LONG", "--out", "run"],
+        cwd=str(tmp_path),
+        env=environment_with(None),
+        encoding="utf-8",
+        timeout=60,
+    )
+    terminal.setwinsize(40, 140)
+    terminal.expect(r"own-long.* (\d+)/3000")
+    terminal.sendintr()
+    terminal.expect(r"Interrupted\.")
+    terminal.expect("0 of 1 recipe finished")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert "kept" not in (terminal.before or "")
+    assert terminal.exitstatus == 130
 
 
 def test_a_killed_program_leaves_no_process(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ Example:
     (['buy', 'hi', 'there'], array([0, 1]), array([2, 3]))
 """
 
+import logging
+import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -29,6 +31,8 @@ from fedgdl.seeding import stream
 __all__ = ["Collection", "Labels", "make_split"]
 
 Labels: TypeAlias = Sequence[str] | Sequence[int] | npt.NDArray[np.integer]
+
+_logger = logging.getLogger(__name__)
 
 _MAX_ID_CHARACTERS: Final = 200
 """The longest client id that travels."""
@@ -130,6 +134,11 @@ def _numbered_labels(
             )
             raise DataError(message)
     names = _in_order(known)
+    if len(names) == 1:  # no error: a task with a loss of its own need not look at labels
+        is_worker = multiprocessing.parent_process() is not None  # whose coordinator has already said it
+        message = "all %d training rows have the label %r: there are no classes to tell apart; is it the right %s?"
+        what = "column" if parts[0].texts is None else "column or folder"
+        _logger.log(logging.DEBUG if is_worker else logging.WARNING, message, len(train_rows), names[0], what)
     number = {name: index for index, name in enumerate(names)}
     return np.array([number[label] for label in labels], dtype=np.int64), [str(name) for name in names]
 

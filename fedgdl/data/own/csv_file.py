@@ -98,6 +98,17 @@ def _collect(path: Path, named: dict[str, str | Sequence[str] | None], dtype: DT
     return collect(str(path), columns, named, dtype, lambda row: f"{path}, line {lines[row]}")
 
 
+def _refuse_other_separators(path: Path, names: list[str]) -> None:
+    """Refuses a file whose first line has no comma, but what others set values apart with; raises `DataCorrupt`."""
+    separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if separator is not None:
+        message = (
+            f"{path}: its values seem to be separated by {separator!r}, not by commas ({names[0]!r}); save it with "
+            "commas, or read it with a package of your choice and hand its columns to from_table"
+        )
+        raise DataCorrupt(message)
+
+
 def _read(path: Path) -> tuple[dict[str, list[str]], list[int]]:
     """Returns a file's columns by name, and the line that each row ends on."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
@@ -105,6 +116,7 @@ def _read(path: Path) -> tuple[dict[str, list[str]], list[int]]:
     lines: list[int] = []
     try:
         names = next(reader, [])
+        _refuse_other_separators(path, names)
         columns = {name: [] for name in names}
         if not names or len(columns) < len(names):
             message = f"{path}: the first line must name the columns, each once; it is {','.join(names)!r}"

@@ -56,6 +56,12 @@ def from_text_folder(
     return OwnDataset(Path(path).name, make_split(train, tested, config, seed), config, seed)
 
 
+def _other_layout(folders: Folders, depth: int) -> str:
+    """Returns that the files of so many names from the root on may be meant otherwise; nothing where not."""
+    other: Folders = "client/label" if folders == "label" else "label"
+    return f'; or is it folders="{other}" that you mean?' if depth == len(other.split("/")) + 1 else ""
+
+
 def _collect(root: Path, folders: Folders) -> Collection:
     """Returns the texts below a folder, in the order of their paths."""
     if not root.is_dir():
@@ -66,7 +72,10 @@ def _collect(root: Path, folders: Folders) -> Collection:
     depth = len(folders.split("/")) + 1
     for names in parts:
         if len(names) != depth or not names[-1].endswith(".txt"):
-            message = f"{root.joinpath(*names)} is not {folders.upper()}/NAME.txt below {root}"
+            message = (
+                f"{root.joinpath(*names)} is not {folders.upper()}/NAME.txt below {root}; "
+                f"rename or move it, or take it away{_other_layout(folders, len(names))}"
+            )
             raise DataError(message)
     if not parts:
         message = f"{root} has no text: files are {folders.upper()}/NAME.txt below it"

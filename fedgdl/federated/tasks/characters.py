@@ -8,13 +8,13 @@ Example:
     (1, 2)
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fedgdl.config import Experiment
 from fedgdl.errors import ConfigError
-from fedgdl.federated.tasks.kinds import SequencesTask, check_sizes
+from fedgdl.federated.tasks.kinds import SequencesTask, Unit, check_sizes
 from fedgdl.models import CharacterModel
 from fedgdl.nn import Module
 
@@ -28,6 +28,8 @@ class CharactersTask(SequencesTask):
     McMahan et al., 2017 (see `fedgdl.models.characters`), thinned out by `model.dropout`. The windows have
     `data.sequence_length` characters, and each is read from an empty memory.
     """
+
+    unit: ClassVar[Unit] = "characters"
 
     def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
         """Returns a new model of the data's characters.

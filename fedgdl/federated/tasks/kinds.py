@@ -10,10 +10,10 @@ Example:
     Traceback (most recent call last):
         ...
     fedgdl.errors.ConfigError: task = "digits" learns from images of 28 x 28 pixels, but data.source = \
-"synthetic-mail" has bags of words; for those there are task = "sentiment" and task = "spam"
+"synthetic-mail" has bags of words; for those take task = "sentiment" or task = "spam"
 """
 
-from typing import Final, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +26,24 @@ from fedgdl.federated.task import Task
 from fedgdl.models.digits import SIDE
 from fedgdl.nn import Module
 
-__all__ = ["SequencesTask", "check_sizes", "load_bags", "load_images", "token_ids"]
+__all__ = ["SequencesTask", "Unit", "check_sizes", "load_bags", "load_images", "token_ids"]
+
+Unit = Literal["characters", "words"]
+"""What a place of a text holds."""
 
 _IMAGES: Final = f"images of {SIDE} x {SIDE} pixels"
 _BAGS: Final = "bags of words"
-_SEQUENCES: Final = "texts in order"
+_SEQUENCES: Final[dict[Unit, str]] = {
+    "characters": "texts in order, in characters",
+    "words": "texts in order, in words",
+}
+"""What a source calls the entries of its vocabulary -> what its examples are."""
+
 _TASKS: Final = {
-    _IMAGES: 'task = "digits" and task = "digits-cnn"',
-    _BAGS: 'task = "sentiment" and task = "spam"',
-    _SEQUENCES: 'task = "characters" and task = "next-word"',
+    _IMAGES: 'task = "digits" or task = "digits-cnn"',
+    _BAGS: 'task = "sentiment" or task = "spam"',
+    _SEQUENCES["characters"]: 'task = "characters"',
+    _SEQUENCES["words"]: 'task = "next-word"',
 }
 
 ModelKey = Literal["hidden", "embedding_size", "dropout"]
@@ -61,7 +70,13 @@ def load_bags(experiment: Experiment) -> FederatedDataset[BagExamples]:
 
 
 class SequencesTask(Task[ArrayExamples]):
-    """Predicts each place of a text from those before it; its model returns scores (T, B, V) and a state."""
+    """Predicts each place of a text from those before it; its model returns scores (T, B, V) and a state.
+
+    Attributes:
+        unit: what a place of its texts holds.
+    """
+
+    unit: ClassVar[Unit]
 
     def load_data(self, experiment: Experiment) -> FederatedDataset[ArrayExamples]:
         """Returns texts in order, inputs (n, T) ids, labels (n, T) the ids that follow, or -1 for padding.
@@ -70,9 +85,9 @@ class SequencesTask(Task[ArrayExamples]):
 
         Raises:
             DataError: the data set is missing or damaged, or its partition leaves a client empty.
-            ConfigError: it has no texts in order.
+            ConfigError: it has no texts in order, or has them in other units.
         """
-        return cast("FederatedDataset[ArrayExamples]", _load(experiment, _SEQUENCES))
+        return cast("FederatedDataset[ArrayExamples]", _load(experiment, _SEQUENCES[self.unit]))
 
     def predict(self, model: Module, batch: ArrayExamples) -> Tensor:
         """Returns the scores after each place, (examples, T, ids)."""
@@ -103,17 +118,19 @@ def token_ids(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 
 def _load(experiment: Experiment, wanted: str) -> PreparedDataset:
     data = load_dataset(experiment.data, experiment.seed)
-    found = _kind(data.test)
+    found = _kind(data)
     if found != wanted:
         message = (
             f'task = "{experiment.task}" learns from {wanted}, but data.source = "{data.source.name}" has {found}; '
-            f"for those there are {_TASKS[found]}"
+            f"for those take {_TASKS[found]}"
         )
         raise ConfigError(message)
     return data
 
 
-def _kind(examples: BagExamples | ArrayExamples) -> str:
-    if isinstance(examples, BagExamples):
+def _kind(data: PreparedDataset) -> str:
+    if isinstance(data.test, BagExamples):
         return _BAGS
-    return _SEQUENCES if examples.labels.ndim == 2 else _IMAGES
+    if data.test.labels.ndim == 1:
+        return _IMAGES
+    return _SEQUENCES[data.source.word_noun]

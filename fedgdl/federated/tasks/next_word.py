@@ -8,13 +8,13 @@ Example:
     (1, 2)
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fedgdl.config import Experiment
 from fedgdl.errors import ConfigError
-from fedgdl.federated.tasks.kinds import SequencesTask, check_sizes
+from fedgdl.federated.tasks.kinds import SequencesTask, Unit, check_sizes
 from fedgdl.models import NextWordModel
 from fedgdl.nn import Module
 
@@ -27,6 +27,8 @@ class NextWordTask(SequencesTask):
     It has as many units as the one number in `model.hidden` says, by default 64, on vectors of
     `model.embedding_size`, by default 16, thinned out by `model.dropout`.
     """
+
+    unit: ClassVar[Unit] = "words"
 
     def build_model(self, data: Any, experiment: Experiment, rng: np.random.Generator) -> Module:  # noqa: ANN401
         """Returns a new model of the data's words.

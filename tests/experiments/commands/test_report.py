@@ -21,6 +21,35 @@ def test_a_run_is_reported_from_its_folder_and_from_its_condensed_result(tmp_pat
     assert table[2] == table[3]
 
 
+def test_80_columns_hold_the_table_unwrapped_without_columns_that_no_run_fills(tmp_path: Path) -> None:
+    fedgdl_json("run", "spam", *SMALL, "--out", "one", cwd=tmp_path)
+    shown = fedgdl("report", "one", cwd=tmp_path, COLUMNS="80").stdout.splitlines()
+    assert shown[0].split() == ["run", "rounds", "s", "accuracy", "loss"]
+    assert shown[2].split()[:3] == ["spam", "*", "1"]
+    assert shown[-1] == "* generated data: these numbers say nothing about real data"
+    run = fedgdl_json(
+        "run",
+        "spam",
+        *SMALL,
+        "--until-accuracy",
+        "0.1",
+        "--baseline",
+        "central",
+        "--baseline",
+        "local",
+        "--set",
+        "name=a-name-as-long-as-names-may-well-be",
+        "--out",
+        "two",
+        cwd=tmp_path,
+    )
+    assert run["status"] == "done"
+    wide = fedgdl("report", "one", "two", cwd=tmp_path, COLUMNS="60").stdout.splitlines()
+    assert wide[0].split()[-4:] == ["central", "gap", "local", "target"]
+    assert wide[3].split()[0] == "a-name-as-long-as-names-may-well-be"
+    assert wide[3].split()[-3:] == ["10%:", "1.0", "rounds"]
+
+
 def test_a_folder_without_a_result_is_bad_usage(tmp_path: Path) -> None:
     refused = fedgdl("report", "nowhere", cwd=tmp_path)
     assert refused.returncode == 2

@@ -9,6 +9,7 @@ import pexpect
 import pytest
 from program import PROGRAM, environment_with, fedgdl, fedgdl_json
 
+from experiments.report.words import rounds_in_words
 from fedgdl.parameters import load_parameters
 
 SMALL = ["--set", "data.source=synthetic-mail", "--set", "data.examples=1000", "--engine", "inline"]
@@ -71,7 +72,8 @@ def test_a_target_accuracy_ends_the_run_and_says_after_how_many_rounds(tmp_path:
     accuracies = [record["accuracy"] for record in result["rounds"]]
     assert result["status"] == "done"
     assert accuracies[-1] >= 0.6 > max(accuracies[:-1], default=0)
-    assert f"test accuracy 60.00% was reached after {result['rounds_to_target']:.2f} rounds" in finished.stdout
+    rounds = rounds_in_words(result["rounds_to_target"])
+    assert f"test accuracy 60.00% was reached after {rounds}\n" in finished.stdout
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["until_accuracy"] == 0.6
 
 
@@ -97,7 +99,7 @@ def test_baselines_are_run_kept_shown_and_drawn(tmp_path: Path) -> None:
     central, local = result["baselines"]["central"], result["baselines"]["local"]
     assert result["example_visits"] == central["num_visits"] == local["num_visits"] == 2 * 800
     gap = 100 * (central["accuracy"] - result["rounds"][-1]["accuracy"])
-    for words in (f"{central['accuracy']:.2%}", f"{gap:+.2f}", f"{local['accuracy']:.2%}", "of 3 of 3 clients"):
+    for words in (f"{central['accuracy']:.2%}", f"{gap:+.2f}", f"{local['accuracy']:.2%}", "client by client (3 of 3)"):
         assert words in finished.stdout
     assert {score["client_id"] for score in local["clients"]} == {"alice", "bob", "sue"}
     assert (tmp_path / "run" / "baselines.png").read_bytes().startswith(b"\x89PNG")
@@ -147,6 +149,31 @@ def test_a_folder_with_files_is_never_written_to(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_what_was_not_tested_is_said_below_the_table(tmp_path: Path) -> None:
+    finished = fedgdl("run", "spam", *SMALL, "--rounds", "3", "--set", "evaluate_every=2", cwd=tmp_path)
+    assert "tested every 2 rounds and after the last" in finished.stdout
+
+
+def test_one_defect_of_a_task_fills_no_screen_and_its_log_has_all(tmp_path: Path) -> None:
+    """The last layer does not fit the one before: the training of each of five clients raises, in two workers."""
+    example = files("experiments") / "examples" / "own_task.py"
+    (tmp_path / "own_task.py").write_text(
+        example.read_text(encoding="utf-8").replace("nn.Linear(16, ", "nn.Linear(7, ")
+    )
+    (tmp_path / "herbs.toml").write_text(OWN)
+    finished = fedgdl("run", "herbs.toml", "--out", "run", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr.count("Traceback") == 1
+    warning, error = finished.stderr.splitlines()[-2:]
+    assert warning.startswith("warning: round 1: no update of client-000")
+    assert warning.endswith(" ... and 4 more clients for the same reason")
+    assert error.startswith("error: the training of every client of round 1 raised; GraphError: linear: ")
+    log = (tmp_path / "run" / "run.log").read_text()
+    for number in range(1, 6):
+        assert f"the training of client-000{number} raised: GraphError" in log
+        assert f"no update of client-000{number}: GraphError" in log
+
+
 def test_the_list_names_every_experiment_with_what_it_is(tmp_path: Path) -> None:
     text = fedgdl("run", "--list", cwd=tmp_path).stdout
     document = fedgdl_json("run", "--list", cwd=tmp_path)
@@ -171,7 +198,7 @@ def test_the_list_names_every_experiment_with_what_it_is(tmp_path: Path) -> None
         (["run", "spam", "--set", "task=spma"], ["did you mean spam?"]),
         (["run", "spam", "--set", "task=no_such_module:Task"], ["no_such_module"]),
         (["run", "broken.toml"], ["broken.toml is no TOML", "line 1"]),
-        (["run", "missing.toml"], ["missing.toml cannot be read"]),
+        (["run", "missing.toml"], ["there is no file 'missing.toml' (shipped: babi, "]),
         (["run"], ["--list"]),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_missed_number_ends_with_1(folder: Path) -> None:
     finished = fedgdl("zoo", "run", "own:WRONG", "--quick", cwd=folder)
     assert finished.returncode == 1
     assert "missed" in finished.stdout
-    assert "skipped (quick)" in finished.stdout
+    assert "1 more in a full run" in finished.stdout
     assert "0 met, 1 missed, 1 skipped" in finished.stdout
     assert "Traceback" not in finished.stderr
 
@@ -79,8 +80,19 @@ def test_a_chapter_is_run_in_worker_processes(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "here").iterdir()} == {recipe.name for recipe in recipes_of(3)}
     page = fedgdl("zoo", "table", "here", cwd=tmp_path)
     assert page.returncode == 0
-    for recipe in recipes_of(3):
-        assert f"| `{recipe.name}` |" in page.stdout
+    names = re.findall(r"^\| `(.+?)` \|", page.stdout, re.MULTILINE)
+    assert names == [recipe.name for recipe in recipes_of(3)]
+
+
+def test_missing_data_is_told_once_with_how_to_get_it(tmp_path: Path) -> None:
+    arguments = ["ch05-digits", "ch08-batches", "ch15-spam-central", "--quick", "--workers", "1"]
+    finished = fedgdl("zoo", "run", *arguments, cwd=tmp_path, FEDGDL_CACHE=str(tmp_path / "cache"))
+    assert finished.returncode == 0
+    assert finished.stderr.splitlines() == [
+        f"warning: using {counterpart} instead: {name} is not on this machine; fedgdl data fetch {name} gets it"
+        for name, counterpart in (("mnist", "synthetic-digits"), ("enron-book", "synthetic-mail"))
+    ]
+    assert "warning" not in finished.stdout
 
 
 def test_missing_data_ends_with_1_where_nothing_may_stand_in(tmp_path: Path) -> None:
@@ -145,6 +157,12 @@ def test_errata_are_printed_one_by_one_or_as_a_page(tmp_path: Path) -> None:
     [
         (["run", "ch04-compair"], "did you mean ch04-compare?"),
         (["show", "ch04-compair"], "did you mean ch04-compare?"),
+        (["show", "nope"], "there is no recipe 'nope' (fedgdl zoo list shows all)"),
+        (["run", "spam"], "did you mean fedgdl run spam?"),
+        (["run", "chapter4"], "did you mean fedgdl zoo run --chapter 4?"),
+        (["run", "ch04"], "did you mean fedgdl zoo run --chapter 4?"),
+        (["run", "ch16"], "there is no recipe 'ch16'"),
+        (["run", "ch04-compare", "--root", "nowhere"], "nowhere"),
         (["run"], "zoo list"),
         (["run", "ch04-compare", "--all"], "not both"),
         (["run", "--chapter", "2"], "chapters 3 to 15"),

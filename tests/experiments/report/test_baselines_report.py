@@ -59,8 +59,9 @@ def test_what_was_interrupted_or_gave_nothing_is_said(history: RunHistory) -> No
     }
     assert "central (interrupted)" in text_of(history)
     notes = baseline_notes(history)
-    assert "of 1 of 9 clients mean 25.00%, min 25.00%, median 25.00%, max 25.00%" in notes[0]
-    assert notes[1:] == [*(f"local: no model of {name}: no data" for name in "abc"), "... and of 2 more"]
+    assert notes[0] == "local, above: the mean of clients that trained alone, weighted by their examples"
+    assert notes[1] == "local, client by client (1 of 9): mean 25.00%, min 25.00%, median 25.00%, max 25.00%"
+    assert notes[2:] == [*(f"local: no model of {name}: no data" for name in "abc"), "... and of 2 more"]
     draw_baselines(history)
 
 

@@ -73,5 +73,7 @@ def test_what_is_no_result_is_refused_by_name(text: str, tmp_path: Path) -> None
 
 
 def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"has no result\.json; name the folder of a finished run"):
         read_result(tmp_path)
+    with pytest.raises(ConfigError, match="there is no file or folder nowhere; name the folder of a finished run"):
+        read_result(Path("nowhere"))

@@ -63,9 +63,9 @@ def test_a_network_has_a_line_for_each_weight_and_says_what_units_hold() -> None
 
 def test_all_kinds_are_kept(tmp_path: Path) -> None:
     pictures = {"curves": CURVES, "images": IMAGES, "points": POINTS, "net": NETWORK, "sample": Text("t", "To be")}
-    files = save_pictures(pictures, tmp_path, is_synthetic=True)
+    files = save_pictures(pictures, tmp_path, "ch14-x", is_synthetic=True)
     assert files == ["curves.png", "images.png", "points.png", "net.png", "sample.txt"]
-    assert (tmp_path / "sample.txt").read_text() == "To be\n"
+    assert (tmp_path / "sample.txt").read_text() == "t\nch14-x, synthetic data\n\nTo be\n"
     for name in files[:4]:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
@@ -92,5 +92,5 @@ def test_what_does_not_fit_together_is_refused(picture: Images | Points | Networ
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden"])
 def test_a_name_that_is_no_file_s_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no plain file name"):
-        save_pictures({name: Text("t", "x")}, tmp_path)
+        save_pictures({name: Text("t", "x")}, tmp_path, "ch14-x")
     assert list(tmp_path.iterdir()) == []

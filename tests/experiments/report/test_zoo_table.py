@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from experiments.report.zoo_table import in_words, markdown_page, result_table, summary_in_words, totals
-from experiments.zoo_runs import Number, RecipeResult, ResultRow
+from experiments.report.zoo_table import in_words, markdown_page, markdown_table, result_table, summary_in_words, totals
+from experiments.zoo.results import Number, RecipeResult, ResultRow
 
 MET = ResultRow("accuracy", 0.9, "or more", "goal", 0.95, "met")
 MISSED = ResultRow("error", 0.30250000000000005, "to 1e-12", "book", 0.3025000000000001, "missed")
@@ -58,14 +58,40 @@ def test_totals_count_recipes_and_rows() -> None:
     assert totals(results) == {"recipes": 2, "failed": 1, "met": 1, "missed": 1, "skipped": 1}
     assert summary_in_words(results, 2.0) == "2 recipes (1 failed): 1 met, 1 missed, 1 skipped; 2.0 s"
     assert summary_in_words([result(MET)], 0.04) == "1 recipe: 1 met, 0 missed, 0 skipped; 0.0 s"
+    assert summary_in_words([], 0.0, 3) == "0 of 3 recipes finished: 0 met, 0 missed, 0 skipped; 0.0 s"
+    assert summary_in_words([FAILED], 1.0, 1).startswith("1 of 1 recipe finished (1 failed): ")
 
 
-def test_the_terminal_s_table_has_every_row_as_it_is() -> None:
+def on_terminal(shown: RecipeResult) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=150).print(result_table(result(MET, MISSED, SKIPPED, FULL)))
-    text = stream.getvalue()
-    for words in ("or more", "0.95", "skipped (generated data)", "skipped (quick)", "last [b]error[/b]"):
+    Console(file=stream, width=150).print(result_table(shown))
+    return stream.getvalue()
+
+
+def test_the_terminal_s_table_has_rows_as_they_are_and_counts_those_skipped() -> None:
+    text = on_terminal(result(MET, msgspec.structs.replace(MISSED, what="last [b]error[/b]"), SKIPPED, FULL, FULL))
+    for words in ("or more", "0.95", "last [b]error[/b]", "missed"):
         assert words in text
+    assert text.splitlines()[-1].strip() == "2 more in a full run; 1 needs real data"
+    assert SKIPPED.what not in text
+
+
+def test_the_terminal_s_table_ends_with_its_rows_where_none_is_skipped() -> None:
+    text = on_terminal(result(MET))
+    assert "full run" not in text
+    assert "real data" not in text
+
+
+def test_a_notebook_s_table_says_the_same() -> None:
+    assert markdown_table(result(MET, SKIPPED, SKIPPED, data_is_synthetic=True)).splitlines() == [
+        "| what | expected | measured | origin |  |",
+        "| --- | --- | --- | --- | --- |",
+        "| accuracy | 0.9 or more | 0.95 | goal | met |",
+        "",
+        "2 need real data",
+    ]
+    assert markdown_table(result(MET)).endswith("| met |")
+    assert markdown_table(FAILED).endswith("ValueError: a | b")
 
 
 def test_a_miss_that_ten_digits_would_hide_is_shown_with_all() -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from zoo_recipes import missed, run_recipe
 
-from fedgdl.zoo.pictures import Curves
+from fedgdl.zoo.book_digits import book_stream
+from fedgdl.zoo.digit_net import DigitNet
+from fedgdl.zoo.pictures import Curves, Images
 from fedgdl.zoo.registry import find_recipe
 
 
@@ -16,9 +19,13 @@ def test_generated_digits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert missed(rows) == []
     assert outcome.is_synthetic
     assert outcome.parameters is not None
-    errors = outcome.pictures["errors"]
-    assert isinstance(errors, Curves)
-    assert errors.marks[0].name == "stop here"
+    learned = outcome.pictures["hidden-units"]
+    assert isinstance(learned, Images)
+    num_units = len(learned.images)
+    start = DigitNet(book_stream(), num_units, bound=0.1, activation="relu").hidden.data
+    np.testing.assert_allclose(
+        start + learned.images.reshape(num_units, -1).T, outcome.parameters["hidden"], rtol=1e-12
+    )
 
 
 @pytest.mark.slow

@@ -30,6 +30,12 @@ def test_the_point_to_stop_at_is_marked(course: Course) -> None:
     assert list(course.accuracies("Accuracies").lines[1].y) == [0.1, 0.4, 0.3]
 
 
+@pytest.mark.parametrize("last", [0.4, 0.5])
+def test_nothing_is_marked_while_the_error_does_not_rise(course: Course, last: float) -> None:
+    course.test[4] = Score(last, 0.5)
+    assert course.errors("Errors", "error").marks == ()
+
+
 def test_what_a_course_is_held_to() -> None:
     rows = expect_course(
         {0: (0.7, 0.5, 0.6, 0.4), 9: (None, 0.9, None, 0.8)},

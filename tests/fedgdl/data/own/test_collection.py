@@ -31,6 +31,16 @@ def test_the_vocabulary_is_that_of_the_training_texts(texts: list[str], seed: in
     assert split.counts == {"read": len(texts), "unknown_words_in_test": unknown}
 
 
+def test_a_single_label_is_warned_of_and_two_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    make_split(rows(["ash", "elm"]), rows(["ash"]), DataConfig("own"), seed=1)
+    (warning,) = caplog.messages
+    assert warning.startswith("all 2 training rows have the label 'tree': there are no classes to tell apart")
+    caplog.clear()
+    two = Collection(labels=["tree", "bush"], texts=["ash", "yew"], place=lambda row: f"row {row}")
+    make_split(two, two, DataConfig("own"), seed=1)
+    assert caplog.messages == []
+
+
 def test_rare_words_are_left_out() -> None:
     texts = ["ash elm", "ash oak", "ash elm oak fir"]
     split = make_split(rows(texts), rows(texts), DataConfig("own", min_count=3), seed=1)

@@ -60,6 +60,8 @@ def test_texts_may_have_commas_lines_and_unknown_words(tmp_path: Path) -> None:
             r"leaves\.csv has no column 'garden' \(there: width, height, tree\)",
         ),
         ("gardn,width,height,tree\na,1,2,oak\n", DataError, "no column 'garden'; did you mean gardn"),
+        (LEAVES.replace(",", ";"), DataCorrupt, r"leaves\.csv: its values seem to be separated by ';', not by commas"),
+        (LEAVES.replace(",", "\t"), DataCorrupt, r"separated by '\\t', not by commas.*hand its columns to from_table"),
         (LEAVES + "ben,1,2\n", DataCorrupt, r"leaves\.csv, line 6: 3 values for 4 columns"),
         (LEAVES + "ben,1,2,ash,4\n", DataCorrupt, r"line 6: 5 values for 4 columns"),
         (LEAVES + 'ben,"1,2,ash\n', DataCorrupt, r"leaves\.csv, line 6: unexpected end of data"),

@@ -54,8 +54,12 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path) -> None:
         ({}, DataMissing, r"has no text: files are LABEL/NAME\.txt below it"),
         ({**MOODS, "bad/2.txt": " \n"}, DataError, r"bad/2\.txt: the text is empty"),
         ({**MOODS, "bad/2.txt": b"caf\xe9"}, DataCorrupt, r"bad/2\.txt is no UTF-8 text \(byte 3\)"),
-        ({**MOODS, "lost.txt": "hi"}, DataError, r"lost\.txt is not LABEL/NAME\.txt below"),
-        ({**MOODS, "bad/worse/1.txt": "hi"}, DataError, r"bad/worse/1\.txt is not LABEL/NAME\.txt below"),
+        ({**MOODS, "lost.txt": "hi"}, DataError, r"lost\.txt is not LABEL/NAME\.txt below .*; rename or move it"),
+        (
+            {**MOODS, "bad/worse/1.txt": "hi"},
+            DataError,
+            r"bad/worse/1\.txt is not .* folders=.client/label. that you mean",
+        ),
         ({**MOODS, "bad/2.pdf": "hi"}, DataError, r"bad/2\.pdf is not LABEL/NAME\.txt below"),
     ],
 )

@@ -16,17 +16,18 @@ from fedgdl.seeding import stream
 
 EACH = pytest.mark.parametrize("name", sorted(TASKS))
 KINDS = {
-    "characters": "texts in order",
+    "characters": "texts in order, in characters",
     "digits": "images of 28 x 28 pixels",
     "digits-cnn": "images of 28 x 28 pixels",
-    "next-word": "texts in order",
+    "next-word": "texts in order, in words",
     "sentiment": "bags of words",
     "spam": "bags of words",
 }
 SOURCES = {
     "images of 28 x 28 pixels": "synthetic-digits",
     "bags of words": "synthetic-mail",
-    "texts in order": "synthetic-stories",
+    "texts in order, in characters": "synthetic-verse",
+    "texts in order, in words": "synthetic-stories",
 }
 
 
@@ -59,13 +60,13 @@ def test_predictions_have_an_example_a_row_and_the_experiments_dtype(name: str) 
 def test_a_model_of_zeros_knows_nothing(name: str) -> None:
     """Each class is equally likely then: ln(classes) a target; spam's squared error of 1/2 costs 1/4."""
     _, data, _ = parts(TINY[name])
-    classes = data.num_words if KINDS[name] == "texts in order" else data.num_classes
+    classes = data.num_words if KINDS[name].startswith("texts in order") else data.num_classes
     assert classes == {"bags of words": 2, "images of 28 x 28 pixels": 10}.get(KINDS[name], classes) > 1
     loss, num_targets = zero_loss(TINY[name])
     assert loss == pytest.approx(0.25 if name == "spam" else math.log(classes), rel=1e-5)
     labels = data.test.labels
     assert num_targets == np.count_nonzero(labels >= 0)
-    assert (num_targets > len(labels)) == (KINDS[name] == "texts in order")
+    assert (num_targets > len(labels)) == KINDS[name].startswith("texts in order")
 
 
 @EACH
@@ -87,7 +88,7 @@ def test_data_of_another_kind_is_refused_by_name(name: str, kind: str) -> None:
         return
     with pytest.raises(ConfigError) as caught:
         parts(experiment)
-    told = f'task = "{name}" learns from {KINDS[name]}, but data.source = "{SOURCES[kind]}" has {kind}; for those there'
+    told = f'task = "{name}" learns from {KINDS[name]}, but data.source = "{SOURCES[kind]}" has {kind}; for those take'
     assert str(caught.value).startswith(told)
     fitting = [other for other, its_kind in KINDS.items() if its_kind == kind]
     assert all(f'task = "{other}"' in str(caught.value).partition(";")[2] for other in fitting)

@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments.zoo_runs import RecipeResult
+from experiments.zoo.results import RecipeResult
 
 __all__ = ["ZooBars"]
 

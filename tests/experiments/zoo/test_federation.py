@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.zoo_federation import last_round, run_federation
-from experiments.zoo_runs import run_recipe
+from experiments.zoo.federation import last_round, run_federation
+from experiments.zoo.runs import run_recipe
 from fedgdl.errors import ConfigError, DataMissing
 from fedgdl.zoo.recipe import Expected, Recipe, Setting, at_least, equal
 

@@ -6,7 +6,7 @@
 A worker that dies costs the recipe it was at; another takes its place. Workers are spawned, ignore Ctrl-C and end
 with this process, however that ends.
 
-Not here: what a recipe does or keeps (`experiments.zoo_runs`).
+Not here: what a recipe does or keeps (`experiments.zoo.runs`).
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,7 +24,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from experiments.zoo_runs import Hear, RecipeResult, failed_result, run_and_keep
+from experiments.zoo.results import RecipeResult, failed_result
+from experiments.zoo.runs import Hear, run_and_keep
 from fedgdl.runtime import blas_environment, ignore_interrupts, interrupts_deferred
 from fedgdl.zoo.recipe import Setting
 from fedgdl.zoo.registry import find_recipe
@@ -57,22 +58,24 @@ _Message: TypeAlias = _Progress | _Finished
 
 @dataclass(slots=True)
 class _Worker:
-    """A worker process, this end of its pipe, and the recipe it is at."""
+    """A worker process, this end of its pipe, the recipe it is at, and those that it is to run after it."""
 
     process: BaseProcess
     pipe: Pipe
     reference: str
     began: float
+    rest: deque[str]
 
 
 def run_in_processes(
-    references: Sequence[str], setting: Setting, folder: Path, workers: int, hear: Hear
+    batches: Iterable[Iterable[str]], setting: Setting, folder: Path, workers: int, hear: Hear
 ) -> Generator[RecipeResult]:
     """Runs recipes in so many processes at once, in the order given, and yields their results as they come.
 
-    A recipe whose process dies has failed; the others go on. Once the iterator is closed no process is left.
+    The recipes of a batch run one after the other in one process. A recipe whose process dies has failed; the others
+    go on. Once the iterator is closed no process is left.
     """
-    waiting, busy = deque(references), list[_Worker]()
+    waiting, busy = deque(map(deque, batches)), list[_Worker]()
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
@@ -83,6 +86,8 @@ def run_in_processes(
                 result = _hear_from(worker, setting, hear)
                 if result is None:
                     continue
+                if worker.rest:
+                    waiting.appendleft(worker.rest)
                 if waiting and worker.process.is_alive():
                     _assign(worker, waiting.popleft())
                 else:
@@ -96,22 +101,23 @@ def run_in_processes(
                 _end(worker)
 
 
-def _start(reference: str, setting: Setting, folder: Path) -> _Worker:
+def _start(batch: deque[str], setting: Setting, folder: Path) -> _Worker:
     here, there = multiprocessing.Pipe(duplex=True)
     process = multiprocessing.get_context("spawn").Process(
-        target=_work, args=(there, setting, folder), name=f"zoo {reference}", daemon=True
+        target=_work, args=(there, setting, folder), name=f"zoo {batch[0]}", daemon=True
     )
     with there, blas_environment(threads=1), interrupts_deferred():
         process.start()
-    worker = _Worker(process, here, "", 0.0)
-    _assign(worker, reference)
+    worker = _Worker(process, here, "", 0.0, deque())
+    _assign(worker, batch)
     return worker
 
 
-def _assign(worker: _Worker, reference: str) -> None:
-    worker.reference, worker.began = reference, time.perf_counter()
+def _assign(worker: _Worker, batch: deque[str]) -> None:
+    """Gives a worker the first recipe of a batch, and keeps the others for it."""
+    worker.reference, worker.rest, worker.began = batch.popleft(), batch, time.perf_counter()
     with contextlib.suppress(OSError):  # it has died: its sentinel says so
-        worker.pipe.send_bytes(reference.encode())
+        worker.pipe.send_bytes(worker.reference.encode())
 
 
 def _hear_from(worker: _Worker, setting: Setting, hear: Hear) -> RecipeResult | None:

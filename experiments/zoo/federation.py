@@ -19,7 +19,7 @@ from experiments.callbacks import Callback
 from experiments.run_history import RunHistory
 from experiments.simulation import load_config, simulate
 from fedgdl.config import Experiment
-from fedgdl.data import find_source
+from fedgdl.data.corpus import find_corpus
 from fedgdl.errors import ConfigError
 from fedgdl.federated import RoundRecord
 from fedgdl.progress import watched
@@ -85,10 +85,10 @@ class _Steps(Callback):
 
 
 def _with_data(experiment: Experiment, setting: Setting) -> Experiment:
-    """Returns the experiment with the folder to look in, and with what may stand in for its data, or with nothing."""
-    given = experiment.data
-    fallback = (given.fallback or find_source(given.source).counterpart) if setting.allow_synthetic else None
-    data = msgspec.structs.replace(given, root=setting.data_root or given.root, fallback=fallback)
+    """Returns the experiment with the folder to look in, and with its data set, or what stands in for that."""
+    root = setting.data_root or experiment.data.root
+    source, _ = find_corpus(experiment.data.source, root, allow_synthetic=setting.allow_synthetic)
+    data = msgspec.structs.replace(experiment.data, source=source.name, root=root, fallback=None)
     return msgspec.structs.replace(experiment, data=data)
 
 

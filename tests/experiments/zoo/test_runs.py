@@ -6,21 +6,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import own_recipes
 import pytest
 
-from experiments.zoo_runs import (
-    RecipeResult,
-    keep,
-    read_results,
-    run_and_keep,
-    run_folder,
-    run_recipe,
-    run_recipes,
-)
+from experiments.zoo.keeping import read_results
+from experiments.zoo.results import RecipeResult
+from experiments.zoo.runs import missing_data, run_and_keep, run_recipes
+from fedgdl.data import find_source
 from fedgdl.errors import ConfigError
 from fedgdl.parameters import load_parameters
 from fedgdl.zoo.recipe import Setting
+from fedgdl.zoo.registry import all_recipes
 
 
 def run_all(references: Sequence[str], folder: Path, workers: int = 1) -> dict[str, RecipeResult]:
@@ -33,7 +28,7 @@ def test_a_run_keeps_result_model_and_texts(tmp_path: Path) -> None:
     assert result.is_good
     assert result.files == ("model.safetensors", "said.txt")
     assert {path.name for path in folder.iterdir()} == {*result.files, "result.json"}
-    assert (folder / "said.txt").read_text() == "1 + 2 = 3\n"
+    assert (folder / "said.txt").read_text() == "said\nown-right\n\n1 + 2 = 3\n"
     assert load_parameters(folder / "model.safetensors").sha256() == result.model_sha256
     document = json.loads((folder / "result.json").read_text())
     assert document["rows"][0] == {
@@ -174,6 +169,41 @@ def test_the_longest_recipe_is_started_first(tmp_path: Path) -> None:
     assert [result.name for result in results] == ["own-lasting", "own-right"]
 
 
+def test_recipes_that_share_a_training_run_in_one_process(tmp_path: Path) -> None:
+    results = run_all(["own_recipes:FIRST", "own_recipes:SECOND", "own_recipes:LASTING"], tmp_path, 2)
+    first, second = (results[name].measured["process"] for name in ("own-first", "own-second"))
+    assert first == second != os.getpid()
+    assert results["own-lasting"].is_good
+
+
+def test_what_was_to_run_in_a_process_that_died_runs_in_another(tmp_path: Path) -> None:
+    results = run_all(["own_recipes:DIES", "own_recipes:SECOND", "own_recipes:LASTING"], tmp_path, 2)
+    assert {name: result.is_good for name, result in results.items()} == {
+        "own-dies": False,
+        "own-second": True,
+        "own-lasting": True,
+    }
+
+
+def test_missing_data_is_named_once_with_what_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEDGDL_DATA", raising=False)
+    monkeypatch.setenv("FEDGDL_CACHE", str(tmp_path))
+    assert missing_data(all_recipes(), Setting()) == {
+        "mnist": "synthetic-digits",
+        "imdb": "synthetic-reviews",
+        "babi": "synthetic-stories",
+        "shakespear-book": "synthetic-verse",
+        "enron-book": "synthetic-mail",
+        "enron": "synthetic-mail",
+    }
+    assert missing_data(all_recipes(), Setting(allow_synthetic=False)) == {}
+    found = tmp_path / "given"
+    for file in find_source("mnist").files:
+        (found / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (found / file.path).touch()
+    assert "mnist" not in missing_data(all_recipes(), Setting(data_root=str(found)))
+
+
 @pytest.mark.parametrize(
     ("references", "words"),
     [
@@ -186,37 +216,3 @@ def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, references
     with pytest.raises(ConfigError, match=words):
         run_all(references, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    result, outcome = run_recipe(own_recipes.RIGHT, Setting())
-    with pytest.raises(ConfigError, match="--out"):
-        keep(result, outcome, tmp_path / "file")
-
-
-def test_folders_of_runs_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    folders = [run_folder() for _ in range(3)]
-    assert len(set(folders)) == 3
-    assert all(folder.is_dir() and folder.parts[0] == "runs" for folder in folders)
-    assert run_folder(tmp_path / "mine") == tmp_path / "mine"
-    (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(ConfigError, match="not an empty folder"):
-        run_folder(tmp_path / "mine")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir(mode=0o500)
-    with pytest.raises(ConfigError, match="cannot be made or written to"):
-        run_folder(tmp_path / "mine")
-
-
-@pytest.mark.parametrize("content", [None, "{}", "no JSON"])
-def test_a_folder_without_results_is_refused(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "x").mkdir()
-        (tmp_path / "x" / "result.json").write_text(content)
-    with pytest.raises(ConfigError, match="result"):
-        read_results(tmp_path)

@@ -103,8 +103,8 @@ def test_a_recipe_needs_something_to_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whats", "last"),
+    ("keys", "last"),
     [([], None), (["accuracy"], None), (["accuracy after round 2", "loss of bob, round 12", "surrounded 99"], 12)],
 )
-def test_the_last_round_named(whats: list[str], last: int | None) -> None:
-    assert last_round([Expected(what, 0.0, equal, "goal") for what in whats]) == last
+def test_the_last_round_named(keys: list[str], last: int | None) -> None:
+    assert last_round([Expected(what, 0.0, equal, "goal") for what in keys]) == last

@@ -4,7 +4,7 @@
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
 
-TORCH  := torch==2.13.0
+PEERS  := torch==2.13.0 pandas==3.1.1 datasets==5.2.0
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -14,7 +14,7 @@ TOML    = pyproject.toml $(shell find fedgdl clients server experiments tests -n
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow check format lint types contracts spelling toml dev wheel install constraints torch clean
+.PHONY: help demo test test-slow check format lint types contracts spelling toml dev wheel install constraints peers clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -73,8 +73,8 @@ constraints: $(STAMPS)/venv ## resolve all dependencies anew (on Python 3.11) an
 	mv $(VENV)/constraints.txt constraints.txt
 	rm -rf $(VENV)/fresh
 
-torch: $(STAMPS)/dev ## add PyTorch (large), for the tests and benchmarks that compare with it
-	$(PIP) install --constraint constraints.txt $(TORCH)
+peers: $(STAMPS)/dev ## add PyTorch, pandas and datasets (large), which some tests compare with or read
+	$(PIP) install --constraint constraints.txt $(PEERS)
 
 clean: ## remove .venv, dist and every cache
 	rm -rf $(VENV) dist build .hypothesis .*_cache

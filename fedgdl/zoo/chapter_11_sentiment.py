@@ -9,6 +9,10 @@ Not here: the best that simple models reach (`chapter_11_official`), what the wo
 
 Source:
     A. W. Trask, "Grokking Deep Learning", Manning 2019, chapter 11, companion notebook.
+
+Example:
+    >>> ReviewNetwork(5)(np.array([0, 3, 4]), np.array([0, 2, 3])).shape  # two reviews: words 0 and 3; word 4
+    (2, 1)
 """
 
 import functools

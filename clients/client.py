@@ -16,10 +16,9 @@ from clients.protection import Protection
 from fedgdl.config import Experiment
 from fedgdl.data import Examples
 from fedgdl.errors import ClientError, DataError
-from fedgdl.federated import ClientUpdate, Strategy, Task, train_client
+from fedgdl.federated import ClientUpdate, Strategy, Task, client_streams, train_client
 from fedgdl.nn import Module
 from fedgdl.parameters import Parameters
-from fedgdl.seeding import stream
 from fedgdl.wire import TrainTask
 
 __all__ = ["Client", "Participation"]
@@ -75,10 +74,7 @@ class Client:
         return common.protection.protect(update, terms)
 
     def _train(self, message: TrainTask, common: Participation) -> ClientUpdate:
-        shuffle, dropout = (
-            stream(common.experiment.seed, purpose, round_index=message.round_index, client_id=self.client_id)
-            for purpose in ("shuffle", "dropout")
-        )
+        shuffle, dropout = client_streams(common.experiment.seed, message.round_index, self.client_id)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below, and named
                 update = train_client(

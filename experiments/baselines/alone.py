@@ -18,6 +18,7 @@ from fedgdl.errors import DataError
 from fedgdl.federated import (
     Task,
     build_task_model,
+    client_streams,
     evaluate,
     load_task_data,
     num_visits,
@@ -127,10 +128,7 @@ class AloneWorker:
         self._parameters.load(self._start)
         seen = 0
         for round_index in self._rounds:
-            shuffle, dropout = (
-                stream(experiment.seed, purpose, round_index=round_index, client_id=client_id)
-                for purpose in ("shuffle", "dropout")
-            )
+            shuffle, dropout = client_streams(experiment.seed, round_index, client_id)
             plan = plan_of_round(experiment.training, round_index)
             train_client(self._task, self._model, self._parameters, examples, plan, shuffle, dropout_rng=dropout)
             seen += num_visits(len(examples), plan)

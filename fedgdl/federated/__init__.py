@@ -7,6 +7,7 @@ from fedgdl.federated.sampling import sample_cohort
 from fedgdl.federated.strategy import FedAvg, Strategy, make_strategy
 from fedgdl.federated.task import Task, build_task_model, check_task, find_task, load_task_data
 from fedgdl.federated.training import (
+    client_streams,
     make_optimizer,
     num_visits,
     plan_of_round,
@@ -26,6 +27,7 @@ __all__ = [
     "Task",
     "build_task_model",
     "check_task",
+    "client_streams",
     "evaluate",
     "find_task",
     "is_evaluated",

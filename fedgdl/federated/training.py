@@ -31,10 +31,12 @@ from fedgdl.federated.update import ClientUpdate
 from fedgdl.nn import Module
 from fedgdl.optim import SGD, clip_grad_norm
 from fedgdl.parameters import Parameters
+from fedgdl.seeding import stream
 
 __all__ = [
     "Tally",
     "batch_bounds",
+    "client_streams",
     "count_correct",
     "count_targets",
     "make_optimizer",
@@ -59,6 +61,20 @@ class Tally:
     loss_sum: float = 0.0
     num_correct: int = 0
     num_targets: int = 0
+
+
+def client_streams(seed: int, round_index: int, client_id: str) -> tuple[np.random.Generator, np.random.Generator]:
+    """Returns the streams that a client shuffles with and drops values with in a round, wherever it trains.
+
+    Args:
+        seed: the experiment's root seed.
+        round_index: the round, counted from 1.
+        client_id: the client.
+    """
+    shuffle, dropout = (
+        stream(seed, purpose, round_index=round_index, client_id=client_id) for purpose in ("shuffle", "dropout")
+    )
+    return shuffle, dropout
 
 
 def train_client(

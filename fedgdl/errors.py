@@ -11,6 +11,9 @@ A message says what was expected, what came, and what to do about it. Programs c
     ├── ParameterError       a vector or layout that does not fit the model
     ├── GraphError           misuse of the autograd tape: shapes, dtypes, a graph used twice
     ├── WireError            bytes that are no valid message
+    ├── CryptoError          a key, share, ciphertext or encoded value that cannot be used
+    ├── ProtocolError        a participant of a secure aggregation broke the protocol
+    ├── AggregationError     a round whose payloads give no sum
     ├── ClientError          one client could not take part in one round
     ├── EngineError          the workers cannot be started or kept alive
     ├── TaskError            a task's own code raised
@@ -22,8 +25,10 @@ Example:
 """
 
 __all__ = [
+    "AggregationError",
     "ClientError",
     "ConfigError",
+    "CryptoError",
     "DataCorrupt",
     "DataError",
     "DataMissing",
@@ -31,6 +36,7 @@ __all__ = [
     "FedgdlError",
     "GraphError",
     "ParameterError",
+    "ProtocolError",
     "RunFailed",
     "TaskError",
     "WireError",
@@ -69,22 +75,37 @@ class WireError(FedgdlError):
     """Bytes that came over a channel are no valid, bounded message."""
 
 
+class CryptoError(FedgdlError):
+    """A key, share, ciphertext or encoded value cannot be used; no detail is told that would help a forger."""
+
+
+class ProtocolError(FedgdlError):
+    """A participant of a secure aggregation broke the protocol; the message says who and how, and holds no secret."""
+
+
+class AggregationError(FedgdlError):
+    """The payloads of a round give no sum: too few came, or what they add up to cannot be."""
+
+
 class ClientError(FedgdlError):
     """One client could not take part in one round.
 
     Args:
         client_id: whose update is missing.
         reason: why, in words fit for a report.
+        public_reason: the same without anything that tells of the client's data; in protected runs the coordinator
+            hears no more than this.
     """
 
-    def __init__(self, client_id: str, reason: str) -> None:
+    def __init__(self, client_id: str, reason: str, public_reason: str = "it has no usable update") -> None:
         super().__init__(f"client {client_id!r}: {reason}")
         self.client_id = client_id
         self.reason = reason
+        self.public_reason = public_reason
 
-    def __reduce__(self) -> tuple[type["ClientError"], tuple[str, str]]:
-        """Pickles the error by its two arguments."""
-        return type(self), (self.client_id, self.reason)
+    def __reduce__(self) -> tuple[type["ClientError"], tuple[str, str, str]]:
+        """Pickles the error by its arguments."""
+        return type(self), (self.client_id, self.reason, self.public_reason)
 
 
 class EngineError(FedgdlError):

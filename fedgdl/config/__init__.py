@@ -1,5 +1,6 @@
 """An experiment's configuration: its schema, and reading it from TOML."""
 
+from fedgdl.config.combinations import check_cohort
 from fedgdl.config.explanation import nearest
 from fedgdl.config.loading import check_experiment, parse_experiment, to_toml
 from fedgdl.config.schema import (
@@ -26,6 +27,7 @@ __all__ = [
     "PartitionConfig",
     "StrategyConfig",
     "TrainingConfig",
+    "check_cohort",
     "check_experiment",
     "nearest",
     "parse_experiment",

@@ -19,8 +19,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import inspect
 
+from fedgdl.config.combinations import check_combinations
 from fedgdl.config.explanation import closest, expected, nearest, shown
-from fedgdl.config.schema import Experiment, check_combinations
+from fedgdl.config.schema import Experiment
 from fedgdl.errors import ConfigError
 
 __all__ = ["to_experiment"]

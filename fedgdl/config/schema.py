@@ -1,21 +1,17 @@
 """The schema of an experiment: every key, its type, its range and its default.
 
-There is no default anywhere else. Single values are checked where they are declared;
-combinations of values are checked in `check_combinations`, in one place.
+There is no default anywhere else. Single values are checked where they are declared; combinations of values
+in `fedgdl.config.combinations`.
 
 Example:
     >>> TrainingConfig(learning_rate=0.1).batch_size
     500
 """
 
-import json
-import math
-from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from fedgdl.errors import ConfigError
 from fedgdl.parameters import DType
 
 __all__ = [
@@ -29,7 +25,6 @@ __all__ = [
     "PartitionConfig",
     "StrategyConfig",
     "TrainingConfig",
-    "check_combinations",
 ]
 
 _NAME_IN_WORDS: Final = "a string of letters, digits and _ . @ : + - (no spaces, at most 200)"
@@ -154,10 +149,50 @@ class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What the coordinator sees of an update.
 
     Attributes:
-        kind: `"plain"`: everything.
+        kind: `"plain"`: everything; `"secagg"`: masked vectors, of which only the sum over the clients that stayed
+            can be opened.
+        exact: for `"plain"`: updates are encoded in fixed point as under protection, so that both end with the
+            same model, bit for bit. Protected updates always are.
+        clip: elements of a client's delta outside of [-clip, clip] are set to the nearer end; for encoded updates,
+            as are all the following.
+        bits: bits of an encoded element, before sums.
+        rounding: to the nearest multiple of the step, or up or down at random, right on average.
+        ring_bits: sums are formed modulo 2 to this power.
+        max_weight: a client with more examples is weighed as if it had this many; none: the power of two
+            at or above the largest client's number of examples, which is thereby made public.
+        min_cohort: no sum over fewer clients is ever opened; the smallest cohort that may be asked for.
+        corrupt_share: the share of clients that may work against the others; for cohorts of more than 100.
+        dropout_share: the share of clients that may drop out of a round; for cohorts of more than 100.
+        privacy_bits: the probability that these corrupt clients can read an update stays below 2 to minus this.
+        liveness_bits: the probability that these drop-outs end the round stays below 2 to minus this.
+        consistency: whether the clients that stayed sign who they are before anything is unmasked.
+        max_attempts: how often a round is tried that too many clients dropped out of before its sum could be opened.
     """
 
-    kind: Literal["plain"] = "plain"
+    kind: Literal["plain", "secagg"] = "plain"
+    exact: bool = False
+    clip: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
+    bits: Annotated[int, Meta(ge=2, le=32)] = 16
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    ring_bits: Literal[32, 64] = 32
+    max_weight: Count | None = None
+    min_cohort: Annotated[int, Meta(ge=2, le=2**31 - 1)] = 3
+    corrupt_share: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    dropout_share: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    privacy_bits: Annotated[int, Meta(ge=1, le=128)] = 40
+    liveness_bits: Annotated[int, Meta(ge=1, le=128)] = 30
+    consistency: bool = True
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 1
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the coordinator must not see anything of a single client's update, counts and losses included."""
+        return self.kind != "plain"
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether updates travel as integers in fixed point."""
+        return self.exact or self.is_private
 
 
 class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,13 +204,16 @@ class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
             bit of the bytes it sends.
         client: the client's id.
         round: the round, counted from 1.
-        when: for `"kill"`, the moment: before it trains, after it has trained, or after its result is sent.
+        when: for `"kill"`, the moment: before it trains, after it has trained, or after its result is sent; or, under
+            secure aggregation, when it is asked for its part in the stage of that name.
     """
 
     kind: Literal["kill", "nan", "infinity", "raise", "stall", "corrupt"]
     client: Name
     round: Count
-    when: Literal["before_training", "after_training", "after_sending"] = "before_training"
+    when: Literal[
+        "before_training", "after_training", "after_sending", "advertise", "share", "consistency", "unmask"
+    ] = "before_training"
 
 
 class FaultsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,7 +229,8 @@ class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True):
         kind: `"processes"`: in long-lived worker processes; `"inline"`: in this one (for debuggers).
         workers: how many worker processes; none: one for each usable core.
         round_deadline_seconds: a client that has not answered by then is left out of the round and its
-            worker replaced; none: a round waits as long as its workers live.
+            worker replaced; none: a round waits as long as its workers live. In a round of several stages each has so
+            much time, and a worker that is replaced takes all its clients with it.
     """
 
     kind: Literal["processes", "inline"] = "processes"
@@ -233,94 +272,3 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
     aggregation: AggregationConfig = AggregationConfig()
     faults: FaultsConfig = FaultsConfig()
     engine: EngineConfig = EngineConfig()
-
-
-def check_combinations(experiment: Experiment) -> None:
-    """Refuses values that are right by themselves but not together.
-
-    Raises:
-        ConfigError: names the keys, their values and what would be right.
-    """
-    _refuse(
-        not experiment.data.source and ":" not in experiment.task,
-        f'data.source is missing: the task "{experiment.task}" needs the name of a data set (fedgdl data list)',
-    )
-    partition = experiment.data.partition
-    _check_partition(partition)
-    known_clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
-    for key, size in (
-        ("cohort_size", experiment.cohort_size),
-        ("the number of clients in data.partition", known_clients),
-    ):
-        _refuse(
-            size is not None and experiment.strategy.min_updates > size,
-            f"strategy.min_updates = {experiment.strategy.min_updates} can never be met by {key} = {size}",
-        )
-    _check_faults(experiment)
-
-
-def _check_partition(partition: PartitionConfig) -> None:
-    got = f"got clients = {_as_toml(partition.clients)} and shares = {_as_toml(partition.shares)}"
-    _refuse(
-        partition.kind == "natural" and (partition.clients is not None or bool(partition.shares)),
-        'data.partition.kind = "natural" takes its clients from the source; '
-        f'clients and shares go with kind = "iid", "shards" or "shares", {got}',
-    )
-    _refuse(
-        partition.kind in {"iid", "shards"} and (partition.clients is None or bool(partition.shares)),
-        f'data.partition.kind = "{partition.kind}" needs clients (a number or names) and no shares, {got}',
-    )
-    usual = PartitionConfig()
-    _refuse(
-        partition.kind != "natural" and partition.min_examples != usual.min_examples,
-        'data.partition.min_examples goes with data.partition.kind = "natural" only, '
-        f'got min_examples = {partition.min_examples} and kind = "{partition.kind}"',
-    )
-    _refuse(
-        partition.kind != "shards" and partition.shards_per_client != usual.shards_per_client,
-        'data.partition.shards_per_client goes with data.partition.kind = "shards" only, '
-        f'got shards_per_client = {partition.shards_per_client} and kind = "{partition.kind}"',
-    )
-    names = partition.clients if isinstance(partition.clients, tuple) else ()
-    twice = sorted({name for name in names if names.count(name) > 1})
-    _refuse(bool(twice), f"data.partition.clients names {', '.join(twice)} more than once")
-    if partition.kind == "shares":
-        _refuse(
-            not names or len(names) != len(partition.shares),
-            f'data.partition.kind = "shares" needs as many names in clients as there are shares, {got}',
-        )
-        total = math.fsum(partition.shares)
-        _refuse(
-            abs(total - 1) > 1e-9,
-            f"data.partition.shares = {_as_toml(partition.shares)} must sum to 1, they sum to {total:.12g}",
-        )
-
-
-def _check_faults(experiment: Experiment) -> None:
-    for fault in experiment.faults.events:
-        _refuse(
-            fault.round > experiment.rounds,
-            f"faults.events round = {fault.round} never comes: rounds = {experiment.rounds}",
-        )
-        _refuse(
-            experiment.engine.kind == "inline" and fault.kind in {"kill", "stall"},
-            f'faults.events kind = "{fault.kind}" would end or stop this process itself under '
-            'engine.kind = "inline"; use engine.kind = "processes"',
-        )
-        _refuse(
-            fault.kind == "stall" and experiment.engine.round_deadline_seconds is None,
-            'faults.events kind = "stall" never ends without engine.round_deadline_seconds',
-        )
-        _refuse(
-            fault.kind != "kill" and fault.when != "before_training",
-            f'faults.events when = "{fault.when}" goes with kind = "kill" only, got kind = "{fault.kind}"',
-        )
-
-
-def _as_toml(value: int | Sequence[str] | Sequence[float] | None) -> str:
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _refuse(is_wrong: bool, message: str) -> None:  # noqa: FBT001 (the condition is the whole point)
-    if is_wrong:
-        raise ConfigError(message)

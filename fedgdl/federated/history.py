@@ -9,7 +9,7 @@ Example:
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["ClientRecord", "RoundRecord"]
+__all__ = ["ClientRecord", "RoundRecord", "StageRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class ClientRecord:
     Attributes:
         client_id: who.
         status: `"done"`, or `"failed"`: its update is not in the round's model.
-        num_examples, train_loss, train_accuracy: as in `ClientUpdate`; none for a failed client.
+        num_examples, train_loss, train_accuracy: as in `ClientUpdate`; none for a failed client, and for each client
+            where the coordinator cannot see them.
         reason: why it failed; empty otherwise.
     """
 
@@ -29,6 +30,25 @@ class ClientRecord:
     train_loss: float | None = None
     train_accuracy: float | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage of one attempt at a round; a round without protection has one.
+
+    Attributes:
+        name: which stage.
+        seconds: wall-clock time from its first task to its last answer.
+        num_answers: how many clients' answers were taken.
+        bytes_up: bytes of the messages that reached the coordinator meanwhile.
+        attempt: at which attempt, counted from 1 in each round.
+    """
+
+    name: str
+    seconds: float
+    num_answers: int
+    bytes_up: int
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,10 @@ class RoundRecord:
         clients: one record for each client of the cohort, in the order of their ids.
         metrics: the task's own metrics after the round, name -> mean of a test target; empty where it has none, or
             nothing was evaluated.
+        cohort: name -> mean over the clients whose updates are in the sum, each counting the same: `train_loss`,
+            `train_accuracy` and, where updates are encoded, `clipped_share`; empty where there is no sum.
+        stages: what each stage took, in order; of several attempts at the round, those of all.
+        reason: why the round failed; empty otherwise.
     """
 
     round_index: int
@@ -60,6 +84,9 @@ class RoundRecord:
     bytes_down: int
     clients: tuple[ClientRecord, ...]
     metrics: dict[str, float] = field(default_factory=dict)
+    cohort: dict[str, float] = field(default_factory=dict)
+    stages: tuple[StageRecord, ...] = ()
+    reason: str = ""
 
     @property
     def failures(self) -> tuple[ClientRecord, ...]:
@@ -68,5 +95,5 @@ class RoundRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record as JSON-ready values."""
-        document = asdict(self)  # of the clients' records, too
-        return {**document, "clients": list(document["clients"])}
+        document = asdict(self)  # of the clients' and stages' records, too
+        return {**document, "clients": list(document["clients"]), "stages": list(document["stages"])}

@@ -29,7 +29,10 @@ from fedgdl.errors import FedgdlError
 from fedgdl.federated.update import ClientUpdate
 from fedgdl.parameters import Layout
 
-__all__ = ["FedAvg", "State", "Strategy", "Sums", "make_strategy"]
+__all__ = ["FedAvg", "State", "Strategy", "SumKind", "Sums", "make_strategy"]
+
+SumKind: TypeAlias = Literal["weighted", "count"]
+"""How a term becomes whole numbers where sums are exact: see `Strategy.sum_kinds`."""
 
 Sums: TypeAlias = Mapping[str, npt.NDArray[Any]]
 """Name -> the sum over the clients that answered."""
@@ -43,6 +46,18 @@ class Strategy(Protocol):
 
     def sum_shapes(self, layout: Layout) -> dict[str, tuple[int, ...]]:
         """Returns the shape of each named sum, for a model of the given layout."""
+        ...
+
+    def sum_kinds(self) -> dict[str, SumKind]:
+        """Returns of each named sum what its terms are, so that they can be encoded as whole numbers.
+
+        `"weighted"`: real numbers, none larger than the client's weight times the largest element of its delta;
+        `"count"`: whole numbers from 0 to the client's weight.
+        """
+        ...
+
+    def weight(self, num_examples: int) -> int:
+        """Returns how much a client with so many examples counts; at least 1, and no less for more examples."""
         ...
 
     def terms(self, update: ClientUpdate) -> dict[str, npt.NDArray[Any]]:
@@ -84,9 +99,17 @@ class FedAvg:
         """Returns the shapes of `weighted_delta` (d,) and `weight` (1,)."""
         return {"weighted_delta": (layout.size,), "weight": (1,)}
 
+    def sum_kinds(self) -> dict[str, SumKind]:
+        """Returns that `weighted_delta` is weighted and `weight` a count."""
+        return {"weighted_delta": "weighted", "weight": "count"}
+
+    def weight(self, num_examples: int) -> int:
+        """Returns the number of examples, or 1 where all clients count the same."""
+        return num_examples if self.weighting == "num_examples" else 1
+
     def terms(self, update: ClientUpdate) -> dict[str, npt.NDArray[Any]]:
         """Returns weight times delta, in the delta's dtype, and the weight."""
-        weight = update.num_examples if self.weighting == "num_examples" else 1
+        weight = self.weight(update.num_examples)
         weighted = update.delta if weight == 1 else update.delta * weight
         return {"weighted_delta": weighted, "weight": np.array([weight], update.delta.dtype)}
 

@@ -52,12 +52,15 @@ class LogRelay(Protocol):
     Attributes:
         worker_end: the end to hand to the worker process.
         connection: what to wait on before calling `drain`; none where a thread does that.
+        is_closed: whether closing is over, so that nothing is lost when the relay is let go.
     """
 
     @property
     def worker_end(self) -> LogEnd: ...  # noqa: D102 (described in the class)
     @property
     def connection(self) -> "Connection[bytes, bytes] | None": ...  # noqa: D102
+    @property
+    def is_closed(self) -> bool: ...  # noqa: D102
 
     def worker_started(self) -> None:
         """Tells the relay that the worker process has its end by now."""
@@ -128,6 +131,11 @@ class QueueRelay:
         """The queue."""
         end: LogEnd = self._handler.queue
         return end
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the closing thread has ended."""
+        return self._closing is not None and not self._closing.is_alive()
 
     def worker_started(self) -> None:
         """Closes this process's copy of the queue's writing end.
@@ -249,6 +257,11 @@ class PipeRelay:
     def connection(self) -> "Connection[bytes, bytes] | None":
         """The pipe's reading end; none once it is closed."""
         return None if self._here.closed else self._here
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the reading end is closed."""
+        return self._here.closed
 
     def worker_started(self) -> None:
         """Closes this process's copy of the writing end, so that the worker's death shows as the end of the pipe."""

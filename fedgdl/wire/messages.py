@@ -9,7 +9,7 @@ Example:
     'bob'
 """
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -20,9 +20,14 @@ __all__ = [
     "MAX_CLIENTS_PER_TASK",
     "MAX_REASON_CHARACTERS",
     "ClientFailed",
+    "ClientMessage",
+    "EncodedPlainUpdate",
     "ParametersReference",
     "PlainUpdate",
     "Shutdown",
+    "StageName",
+    "StageResult",
+    "StageTask",
     "ToCoordinator",
     "ToWorker",
     "TrainResult",
@@ -40,6 +45,7 @@ ClientId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 RoundIndex: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Reason: TypeAlias = Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
+StageName: TypeAlias = Literal["advertise", "share", "consistency", "unmask"]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -57,13 +63,42 @@ class ParametersReference(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Digest
 
 
+class ClientMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the coordinator tells one client of a cohort in one stage of a round; opaque to all but the protection."""
+
+    client_id: ClientId
+    message: bytes = b""
+
+
+ClientMessages: TypeAlias = Annotated[tuple[ClientMessage, ...], Meta(min_length=1, max_length=MAX_CLIENTS_PER_TASK)]
+
+
 class TrainTask(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Coordinator to worker: train these clients from these parameters."""
+    """Coordinator to worker: train these clients from these parameters.
+
+    Attributes:
+        common: what all clients of the stage are told alike; opaque likewise.
+    """
 
     round_index: RoundIndex
     parameters: ParametersReference
     plan: TrainingConfig
-    client_ids: Annotated[tuple[ClientId, ...], Meta(min_length=1, max_length=MAX_CLIENTS_PER_TASK)]
+    clients: ClientMessages
+    common: bytes = b""
+
+
+class StageTask(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Coordinator to worker: a stage of a protected round in which nothing is trained, for these clients.
+
+    Attributes:
+        stage: which one.
+        common: what all clients of the stage are told alike; opaque to all but the protection.
+    """
+
+    round_index: RoundIndex
+    stage: StageName
+    clients: ClientMessages
+    common: bytes = b""
 
 
 class Shutdown(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -107,6 +142,15 @@ class TrainResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     payload: bytes
 
 
+class StageResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to coordinator: one client's answer in a stage without training, opaque to all but the aggregation."""
+
+    round_index: RoundIndex
+    stage: StageName
+    client_id: ClientId
+    payload: bytes
+
+
 class ClientFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     """Worker to coordinator: one client has no update in this round.
 
@@ -143,8 +187,22 @@ class PlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
     train_accuracy: Fraction
 
 
-ToWorker: TypeAlias = TrainTask | Shutdown
-ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainStarted | TrainResult | ClientFailed
+class EncodedPlainUpdate(Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of an unprotected update in fixed point: the same integers that a protected one hides.
+
+    Attributes:
+        vector: the encoded slots, each in its bytes, little-endian.
+        num_examples, train_loss, train_accuracy: as in `PlainUpdate`.
+    """
+
+    vector: bytes
+    num_examples: Annotated[int, Meta(ge=1, le=2**53)]
+    train_loss: float
+    train_accuracy: Fraction
+
+
+ToWorker: TypeAlias = TrainTask | StageTask | Shutdown
+ToCoordinator: TypeAlias = WorkerReady | WorkerFailed | TrainStarted | TrainResult | StageResult | ClientFailed
 
 
 def _fit(reason: str) -> str:

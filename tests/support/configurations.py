@@ -69,6 +69,28 @@ def _shares_of(names: list[str]) -> st.SearchStrategy[PartitionConfig]:
 
 
 @st.composite
+def aggregations(draw: st.DrawFn, weighting: str, cohort_size: int | None) -> AggregationConfig:
+    """Draws ways to aggregate a cohort of a known size, if it is known, with clients weighted as stated."""
+    can_be_private = cohort_size is None or cohort_size >= 2
+    return AggregationConfig(
+        kind=draw(st.sampled_from(["plain", "secagg"] if can_be_private else ["plain"])),
+        exact=draw(st.booleans()),
+        clip=draw(st.floats(0, MILLION, exclude_min=True)),
+        bits=draw(st.integers(2, 32)),
+        rounding=draw(st.sampled_from(["nearest", "stochastic"])),
+        ring_bits=draw(st.sampled_from([32, 64])),
+        max_weight=draw(st.none() | (COUNTS if weighting == "num_examples" else st.just(1))),
+        min_cohort=draw(st.integers(2, max(2, cohort_size or 2**31 - 1))),
+        corrupt_share=draw(st.floats(0, 1, exclude_max=True)),
+        dropout_share=draw(st.floats(0, 1, exclude_max=True)),
+        privacy_bits=draw(st.integers(1, 128)),
+        liveness_bits=draw(st.integers(1, 128)),
+        consistency=draw(st.booleans()),
+        max_attempts=draw(st.integers(1, 100)),
+    )
+
+
+@st.composite
 def engines_and_faults(draw: st.DrawFn, num_rounds: int) -> tuple[EngineConfig, FaultsConfig]:
     """Draws an engine with faults that it can take, in the rounds that there are."""
     seconds = st.floats(0, MILLION, exclude_min=True)
@@ -97,6 +119,8 @@ def experiments(draw: st.DrawFn) -> Experiment:
     cohort_size = draw(st.none() | COUNTS)
     clients = len(partition.clients) if isinstance(partition.clients, tuple) else partition.clients
     most_updates = min(size for size in (cohort_size, clients, 2**31 - 1) if size is not None)
+    known_size = None if cohort_size is None and clients is None else most_updates
+    weighting = draw(st.sampled_from(["num_examples", "equal"]))
     return Experiment(
         name=draw(NAMES),
         task=draw(NAMES),
@@ -119,10 +143,10 @@ def experiments(draw: st.DrawFn) -> Experiment:
         cohort_size=cohort_size,
         dtype=draw(st.sampled_from(["float32", "float64"])),
         strategy=StrategyConfig(
-            weighting=draw(st.sampled_from(["num_examples", "equal"])),
+            weighting=weighting,
             min_updates=draw(st.integers(1, most_updates)),
         ),
-        aggregation=AggregationConfig(),
+        aggregation=draw(aggregations(weighting, known_size)),
         faults=faults,
         engine=engine,
     )

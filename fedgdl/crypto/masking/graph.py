@@ -67,7 +67,7 @@ from typing import Final
 
 from fedgdl.errors import ConfigError
 
-__all__ = ["GraphParameters", "graph_parameters", "neighbourhoods"]
+__all__ = ["GraphParameters", "graph_parameters", "neighbourhoods", "whole_clients"]
 
 _LARGEST_ALWAYS_COMPLETE: Final = 100
 _DRAW_BYTES: Final = 8
@@ -136,8 +136,8 @@ def graph_parameters(
             is asked for; the message names the keys of `aggregation` to change.
     """
     _require_sound(num_clients, corrupt_share, dropout_share, privacy_bits, liveness_bits, min_cohort)
-    num_corrupt = _whole_clients(corrupt_share, num_clients)
-    num_dropouts = _whole_clients(dropout_share, num_clients)
+    num_corrupt = whole_clients(corrupt_share, num_clients)
+    num_dropouts = whole_clients(dropout_share, num_clients)
     if num_clients > _LARGEST_ALWAYS_COMPLETE:
         _require_dropouts(num_dropouts, num_clients - min_cohort, "aggregation.min_cohort")
         cohort = _Cohort(num_clients, num_corrupt, num_dropouts)
@@ -289,7 +289,7 @@ def _require_sound(
         raise ConfigError(message)
 
 
-def _whole_clients(share: float, num_clients: int) -> int:
+def whole_clients(share: float, num_clients: int) -> int:
     """Returns the share of the clients, rounded down; a share is the decimal number that was written: 0.3 is 3/10."""
     return math.floor(Fraction(repr(float(share))) * num_clients)
 

@@ -294,7 +294,10 @@ NAME = "expected a string of letters, digits and _ . @ : + - (no spaces, at most
         ("engine.kind=inlinee", 'engine.kind = "inlinee": expected one of "inline", "processes"; did you mean inline?'),
         ("engine.kind=3", 'engine.kind = 3: expected one of "inline", "processes"'),
         ("dtype=float16", 'dtype = "float16": expected one of "float32", "float64"; did you mean float'),
-        ("aggregation.kind=plainn", 'aggregation.kind = "plainn": expected "plain"; did you mean plain?'),
+        ("aggregation.kind=plainn", 'expected one of "plain", "secagg"; did you mean plain?'),
+        ("aggregation.min_cohort=1", "aggregation.min_cohort = 1: expected a whole number from 2 to 2147483647"),
+        ("aggregation.ring_bits=48", "aggregation.ring_bits = 48: expected one of 32, 64"),
+        ("aggregation.clip=0", "aggregation.clip = 0: expected a number above 0 and at most 1000000"),
         ("strategy.weighting=Equal", 'expected one of "equal", "num_examples"; did you mean equal?'),
         (
             'faults.events=[{kind="kil", client="a", round=1}]',
@@ -366,6 +369,22 @@ THREE = 'data.partition={kind="iid", clients=3}'
             "strategy.min_updates = 4 can never be met by the number of clients in data.partition = 3",
         ),
         (
+            ["aggregation.kind=secagg", "cohort_size=2"],
+            "set aggregation.min_cohort=2 if you mean it: with two clients each learns the other's update from the sum",
+        ),
+        (
+            ["aggregation.kind=secagg", THREE, "aggregation.min_cohort=5"],
+            "a cohort of 3 (the number of clients in data.partition = 3) is too small for aggregation.min_cohort = 5",
+        ),
+        (
+            ["aggregation.kind=secagg", "cohort_size=1", "aggregation.min_cohort=2"],
+            "the sum over one client is its own update",
+        ),
+        (
+            ["strategy.weighting=equal", "aggregation.max_weight=64"],
+            'goes with strategy.weighting = "num_examples" only: with "equal" weights all are 1, got max_weight = 64',
+        ),
+        (
             ["engine.kind=inline", 'faults.events=[{kind="kill", client="a", round=1}]'],
             'faults.events kind = "kill" would end or stop this process itself under engine.kind = "inline"',
         ),
@@ -381,10 +400,41 @@ THREE = 'data.partition={kind="iid", clients=3}'
             ['faults.events=[{kind="nan", client="a", round=1, when="after_training"}]'],
             'faults.events when = "after_training" goes with kind = "kill" only, got kind = "nan"',
         ),
+        (
+            ['faults.events=[{kind="kill", client="a", round=1, when="unmask"}]'],
+            'when = "unmask" never comes: it is a stage of aggregation.kind = "secagg", got kind = "plain"',
+        ),
+        (
+            [
+                "aggregation.kind=secagg",
+                "aggregation.consistency=false",
+                'faults.events=[{kind="kill", client="a", round=1, when="consistency"}]',
+            ],
+            'when = "consistency" never comes: aggregation.consistency = false leaves this stage out',
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(overrides: list[str], what: str) -> None:
     assert what in complaint(*overrides)
+
+
+@pytest.mark.parametrize("when", ["advertise", "share", "before_training", "consistency", "unmask"])
+def test_a_worker_can_be_killed_at_each_stage_of_a_secure_aggregation(when: str) -> None:
+    fault = f'{{kind="kill", client="a", round=1, when="{when}"}}'
+    assert parse("aggregation.kind=secagg", f"faults.events=[{fault}]").faults.events[0].when == when
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["aggregation.kind=secagg", "cohort_size=2", "aggregation.min_cohort=2"],
+        ["aggregation.kind=secagg", "cohort_size=3"],
+        ["cohort_size=1"],  # nothing is hidden in a plain cohort, however small
+        ["strategy.weighting=equal", "aggregation.max_weight=1"],
+    ],
+)
+def test_values_that_go_together_are_taken(overrides: list[str]) -> None:
+    parse(*overrides)
 
 
 def test_shares_of_a_third_each_sum_to_one() -> None:

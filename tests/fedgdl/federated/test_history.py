@@ -1,6 +1,6 @@
 import json
 
-from fedgdl.federated import ClientRecord, RoundRecord
+from fedgdl.federated import ClientRecord, RoundRecord, StageRecord
 
 RECORD = RoundRecord(
     round_index=2,
@@ -11,6 +11,8 @@ RECORD = RoundRecord(
     bytes_up=10,
     bytes_down=20,
     clients=(ClientRecord("ann", "done", 4, 0.5, 0.75), ClientRecord("bob", "failed", reason="its worker was lost")),
+    cohort={"train_loss": 0.5},
+    stages=(StageRecord("train", 1.25, 1, 9),),
 )
 
 
@@ -47,4 +49,7 @@ def test_a_record_becomes_json_with_every_field() -> None:
             },
         ],
         "metrics": {},
+        "cohort": {"train_loss": 0.5},
+        "stages": [{"name": "train", "seconds": 1.25, "num_answers": 1, "bytes_up": 9, "attempt": 1}],
+        "reason": "",
     }

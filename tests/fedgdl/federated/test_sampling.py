@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedgdl.config import TrainingConfig
 from fedgdl.errors import DataError, WireError
 from fedgdl.federated import sample_cohort
-from fedgdl.wire import Codec, ParametersReference, ToWorker, TrainTask, encode
+from fedgdl.wire import ClientMessage, Codec, ParametersReference, ToWorker, TrainTask, encode
 
 IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), min_size=1, unique=True)
 SEEDS = st.integers(0, 2**63 - 1)
@@ -94,11 +94,11 @@ def test_what_is_sampled_can_be_sent_and_what_is_refused_cannot(client_id: str) 
     def travels() -> bool:
         reference = ParametersReference(0, 1, "0" * 64)
         try:
-            frame = encode(TrainTask(1, reference, TrainingConfig(0.1), (client_id,)))
+            frame = encode(TrainTask(1, reference, TrainingConfig(0.1), (ClientMessage(client_id),)))
             message = Codec[ToWorker](ToWorker, 10_000).decode(frame)
         except (UnicodeEncodeError, WireError):
             return False
-        return isinstance(message, TrainTask) and message.client_ids == (client_id,)
+        return isinstance(message, TrainTask) and message.clients == (ClientMessage(client_id),)
 
     try:
         sample_cohort([client_id], None, seed=1, round_index=1)

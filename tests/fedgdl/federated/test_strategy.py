@@ -54,6 +54,9 @@ def test_terms_have_the_declared_names_and_shapes(weighting: Weighting) -> None:
     (update,) = updates_of([5], layout.size, 1)
     terms = strategy.terms(update)
     assert {name: term.shape for name, term in terms.items()} == strategy.sum_shapes(layout)
+    assert strategy.sum_kinds() == {"weighted_delta": "weighted", "weight": "count"}
+    assert terms["weight"].tolist() == [strategy.weight(5)] == [5 if weighting == "num_examples" else 1]
+    assert np.abs(terms["weighted_delta"]).max() <= strategy.weight(5) * np.abs(update.delta).max()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

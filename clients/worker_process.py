@@ -11,10 +11,11 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from clients.observer import Observer
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker, error_in_words
 from fedgdl.config import Experiment
 from fedgdl.errors import ConfigError
@@ -36,12 +37,16 @@ class WorkerSetup:
         pickled_task: a task of the user's own, as cloudpickle wrote it; none: the one that the configuration names.
         memory_name: the block of shared memory with the parameters.
         log_level: log records below this level are not made.
+        identities_secret: what the clients' identities are derived from; none where nothing is signed.
+        observer: writes the simulator's truth down; none: nobody does.
     """
 
     experiment: Experiment
     pickled_task: bytes | None
     memory_name: str
     log_level: int
+    identities_secret: bytes | None = field(default=None, repr=False)
+    observer: Observer | None = None
 
 
 class FrameWorker(Protocol):
@@ -121,7 +126,8 @@ def load_task(experiment: Experiment, pickled_task: bytes | None) -> Task[Any]:
 @contextlib.contextmanager
 def _open_worker(setup: WorkerSetup) -> Iterator[Worker]:
     """Yields the worker, attached to the shared parameters."""
-    worker = Worker(setup.experiment, load_task(setup.experiment, setup.pickled_task))
+    task = load_task(setup.experiment, setup.pickled_task)
+    worker = Worker(setup.experiment, task, setup.identities_secret, setup.observer)
     with SharedParameters(worker.layout, setup.memory_name) as memory:
         worker.attach(memory.slots)
         logger.info("loaded %s with %d parameters", setup.experiment.task, worker.layout.size)

@@ -1,24 +1,27 @@
-"""The coordinator: it samples cohorts, sends out parameters, takes payloads in and averages them.
+"""The coordinator: it samples cohorts, sends out parameters, takes payloads in and steps to the next model.
 
-It sees frames through an engine and decides with a pure `RoundState`. It never sees a client's
-data, and of a client's update only what the aggregation lets it see.
+It sees frames through an engine and decides with a pure `RoundState`. What clients are told and what their answers
+mean, the aggregation knows: a round has the stages that it says. The coordinator never sees a client's data, and of a
+client's update only what the aggregation lets it see.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 import numpy as np
 
 from fedgdl.config import Experiment
 from fedgdl.data import FederatedDataset
-from fedgdl.errors import ClientError, EngineError, FedgdlError, RunFailed, WireError
+from fedgdl.errors import AggregationError, ClientError, EngineError, FedgdlError, WireError
 from fedgdl.federated import (
     ClientRecord,
+    CohortSums,
     Metrics,
     RoundRecord,
+    StageRecord,
     Strategy,
     Task,
     evaluate,
@@ -32,8 +35,12 @@ from fedgdl.runtime import ParameterSlots, one_blas_thread
 from fedgdl.wire import (
     FRAME_OVERHEAD_BYTES,
     ClientFailed,
+    ClientMessage,
     Codec,
     ParametersReference,
+    StageName,
+    StageResult,
+    StageTask,
     ToCoordinator,
     TrainResult,
     TrainStarted,
@@ -42,19 +49,21 @@ from fedgdl.wire import (
     WorkerReady,
     encode,
 )
-from server.aggregation import Aggregation
+from server.aggregation import Aggregation, CohortAggregation
 from server.engines import Engine, EngineEvent, WorkerLost
 from server.recorder import Recorder
+from server.round_report import client_records, report_missing
 from server.round_state import (
+    Assignment,
     ClientReportedFailure,
     ClientStarted,
     Event,
-    Failure,
     ResultArrived,
     RoundState,
     TimeRanOut,
     WorkerGone,
 )
+from server.workforce import Workforce
 
 __all__ = ["Coordinator", "Federation"]
 
@@ -62,14 +71,6 @@ logger = logging.getLogger(__name__)
 
 _MESSAGE_OVERHEAD_BYTES: Final = 8_192
 """More than everything in a message besides the payload takes."""
-
-_MAX_FAILED_STARTS: Final = 3
-_MAX_FAILED_STARTS_BESIDE_A_READY_WORKER: Final = 100
-"""After so many workers in a row that were lost before they were ready, the run is given up."""
-
-
-_MAX_REASONS_WARNED_OF: Final = 5
-"""Reasons of missing updates that a round warns of, each with one client's name; the log and the history have all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ class Federation:
         model: the global model.
         parameters: the model's own vector.
         strategy: plans and steps.
-        aggregation: turns payloads into sums.
+        aggregation: says which stages a round has, and turns payloads into sums.
         slots: where workers read the parameters.
         engine: where workers run.
-        recorder: sees every payload.
+        recorder: sees everything that passes.
     """
 
     experiment: Experiment
@@ -101,12 +102,31 @@ class Federation:
     recorder: Recorder
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt at one round, and what came of it: the sums that were opened, or why there are none.
+
+    `records` are those of the clients whose update was taken, `stages` those of all attempts at the round so far.
+    """
+
+    number: int
+    state: RoundState
+    work: CohortAggregation
+    parameters: ParametersReference
+    stages: list[StageRecord]
+    records: dict[str, ClientRecord] = field(default_factory=dict)
+    num_told: int = 0
+    opened: CohortSums | None = None
+    problem: str = ""
+
+
 class Coordinator:
     """Runs the rounds of one federation.
 
     Args:
         federation: all parts.
-        client_answered: called with (round, client id, whether it has an update) as answers come.
+        client_answered: called with (round, client id, whether it has an update) as updates come, or are known not to;
+            once for each client in each attempt that goes so far.
 
     Attributes:
         first_training_time: `time.time()` when the first client's training had begun; none before.
@@ -119,11 +139,9 @@ class Coordinator:
         self._client_answered = client_answered
         max_frame_bytes = federation.aggregation.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES
         self._codec: Codec[ToCoordinator] = Codec(ToCoordinator, max_frame_bytes)
-        self._state = RoundState(round_index=0, cohort=(), min_updates=1)  # before the first round
-        self._ready: list[int] = []
-        self._dismissed: set[int] = set()
+        self._workforce = Workforce(federation.engine, federation.parameters.layout.digest, federation.data.fingerprint)
+        self._attempt: _Attempt | None = None
         self._strategy_state = federation.strategy.initial_state(federation.parameters.layout.size)
-        self._failed_starts = 0
         self.first_training_time: float | None = None
 
     def start(self) -> None:
@@ -133,14 +151,13 @@ class Coordinator:
             EngineError: they cannot be started.
         """
         self._federation.engine.start(self._codec.max_bytes)
-        while len(self._ready) < self._federation.engine.num_workers:
-            for event in self._federation.engine.poll(None):
-                self._take(event)
+        self._gather(None)
 
     def run_round(self, round_index: int) -> RoundRecord:
         """Runs one round and returns its record; afterwards the parameters are the new model.
 
-        A round with too few updates, or with updates that give no usable model, leaves the parameters as they are.
+        A round with too few answers, or with answers that give no usable model, leaves the parameters as they are; one
+        that ends before its sum could be opened is tried as often as the configuration allows.
 
         Raises:
             DataError: the data's population cannot be sampled.
@@ -149,28 +166,41 @@ class Coordinator:
         """
         federation, began = self._federation, time.perf_counter()
         up, down = federation.recorder.bytes_up, federation.recorder.bytes_down
-        experiment = federation.experiment
-        cohort = sample_cohort(
-            federation.data.client_ids, experiment.cohort_size, seed=experiment.seed, round_index=round_index
-        )
-        self._state = state = RoundState(round_index, cohort, experiment.strategy.min_updates)
-        self._collect(state)
-        records = self._check(state)
-        self._report(state)
-        has_new_model = state.has_succeeded and self._step(state)
-        logger.info("round %d: %d of %d clients", round_index, len(state.payloads), len(cohort))
+        attempt = self._try_until_it_succeeds(round_index)
+        opened = attempt.opened
+        problem = attempt.problem if opened is None else self._step(opened)
+        if problem:
+            logger.warning("round %d failed: %s; the model stays as it was", round_index, problem)
+        logger.info("round %d: %d of %d clients", round_index, len(attempt.records), len(attempt.state.cohort))
         metrics = self._evaluate(round_index)
         return RoundRecord(
             round_index=round_index,
-            status="done" if has_new_model else "failed",
+            status="failed" if problem else "done",
             loss=None if metrics is None else metrics.loss,
             accuracy=None if metrics is None else metrics.accuracy,
             seconds=time.perf_counter() - began,
             bytes_up=federation.recorder.bytes_up - up,
             bytes_down=federation.recorder.bytes_down - down,
-            clients=records,
+            clients=client_records(attempt.state, attempt.records),
             metrics={} if metrics is None else metrics.means,
+            cohort={} if opened is None else dict(opened.means),
+            stages=tuple(attempt.stages),
+            reason=problem,
         )
+
+    def _gather(self, seconds: float | None) -> None:
+        """Waits until all workers are ready, and at most so many seconds; none: as long as it takes."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._workforce.is_complete and (deadline is None or time.monotonic() < deadline):
+            for event in self._federation.engine.poll(_seconds_until(deadline)):
+                self._take(event)
+
+    def _publish(self, round_index: int) -> ParametersReference:
+        """Puts the parameters where workers read them, and returns where that is."""
+        vector = self._federation.parameters.vector
+        self._federation.recorder.parameters_published(round_index, vector)
+        where = self._federation.slots.publish(vector)
+        return ParametersReference(where.slot, where.version, where.sha256)
 
     def _evaluate(self, round_index: int) -> Metrics | None:
         """Returns how good the model is on the test set; none after a round in which that is not due."""
@@ -182,170 +212,188 @@ class Coordinator:
         logger.info("round %d: test loss %.5f, accuracy %.4f", round_index, metrics.loss, metrics.accuracy)
         return metrics
 
-    def _collect(self, state: RoundState) -> None:
-        """Hands the round's clients out and takes their answers in, until the round is over."""
-        parameters, recorder = self._federation.parameters, self._federation.recorder
-        recorder.parameters_published(state.round_index, parameters.vector)
-        where = self._federation.slots.publish(parameters.vector)
-        reference = ParametersReference(where.slot, where.version, where.sha256)
+    def _try_until_it_succeeds(self, round_index: int) -> _Attempt:
+        """Tries a round as often as is allowed, with the same clients, but not once its sum may have been opened.
+
+        Returns the last attempt.
+        """
+        federation, experiment = self._federation, self._federation.experiment
+        cohort = sample_cohort(
+            federation.data.client_ids, experiment.cohort_size, seed=experiment.seed, round_index=round_index
+        )
+        parameters, stages, number = self._publish(round_index), list[StageRecord](), 1
+        while True:
+            work = federation.aggregation.open_round(round_index, number, cohort, parameters.sha256)
+            attempt = _Attempt(number, RoundState(round_index, cohort, work.stages), work, parameters, stages)
+            self._try(attempt)
+            is_settled = attempt.opened is not None or attempt.state.stage.opens
+            if is_settled or number == experiment.aggregation.max_attempts:
+                return attempt
+            logger.warning("round %d, attempt %d failed: %s; it is tried again", round_index, number, attempt.problem)
+            number += 1
+
+    def _try(self, attempt: _Attempt) -> None:
+        """Makes an attempt at a round. When it is over, no worker owes an answer of it that would still be heard."""
+        self._attempt, state = attempt, attempt.state
+        if len(state.stages) > 1:  # clients will stay where they are: nobody who gets ready later could help out
+            self._gather(self._federation.experiment.engine.round_deadline_seconds)
+        attempt.problem = self._run_stages(attempt)
+        report_missing(state)
+        if attempt.problem:
+            return
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found in the new model, and told
+                attempt.opened = attempt.work.finish()
+        except FedgdlError as error:
+            attempt.problem = str(error)
+        else:
+            self._federation.recorder.sum_opened(state.round_index, attempt.opened)
+
+    def _run_stages(self, attempt: _Attempt) -> str:
+        """Goes through the stages, as far as there are enough answers; returns why the attempt failed, if it did."""
+        state, recorder = attempt.state, self._federation.recorder
+        is_going_on = True
+        while is_going_on:
+            began, up, name = time.perf_counter(), recorder.bytes_up, state.stage.name
+            try:
+                attempt.work.begin(name, state.participants)
+                common = attempt.work.common(name)
+            except AggregationError as error:
+                return str(error)
+            self._collect(attempt, common)
+            seconds, bytes_up = time.perf_counter() - began, recorder.bytes_up - up
+            attempt.stages.append(StageRecord(name, seconds, state.num_answers, bytes_up, attempt.number))
+            is_going_on = state.advance()
+            self._tell_failures(attempt)  # of clients whose worker is gone by now
+        if state.has_succeeded:
+            return ""
+        came = "updates came" if state.stage.trains else f"clients answered in the stage {state.stage.name!r}"
+        return f"{state.num_answers} {came}, {state.stage.min_answers} are needed"
+
+    def _collect(self, attempt: _Attempt, common: bytes) -> None:
+        """Hands a stage's clients out and takes their answers in, until the stage is over."""
+        state, engine = attempt.state, self._federation.engine
         seconds = self._federation.experiment.engine.round_deadline_seconds
         deadline = None if seconds is None else time.monotonic() + seconds
-        plan = plan_of_round(self._federation.experiment.training, state.round_index)
-        while not state.is_over:
-            for assignment in state.assign(self._ready):
-                task = TrainTask(state.round_index, reference, plan, assignment.client_ids)
-                frame = encode(task)
-                recorder.task_sent(len(frame), len(assignment.client_ids), parameters.layout.nbytes)
-                self._federation.engine.send(assignment.worker_id, frame)
-            time_left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            for event in self._federation.engine.poll(time_left):
+        while not state.is_stage_over:
+            for assignment in state.assign(self._workforce.ready):
+                self._send(attempt, assignment, common)
+            for event in engine.poll(_seconds_until(deadline)):
                 self._take(event)
-            if deadline is not None and time.monotonic() >= deadline and not state.is_over:
+            if deadline is not None and time.monotonic() >= deadline and not state.is_stage_over:
                 late = sorted(state.busy_workers)
                 self._pass(TimeRanOut())
                 for worker_id in late:
-                    self._dismiss(worker_id, "it did not answer before the round's deadline")
+                    self._dismiss(worker_id, "it did not answer before the deadline")
+
+    def _send(self, attempt: _Attempt, assignment: Assignment, common: bytes) -> None:
+        """Sends a worker what the clients of an assignment are to be asked."""
+        federation, state, stage = self._federation, attempt.state, attempt.state.stage
+        clients = tuple(
+            ClientMessage(client_id, attempt.work.message(stage.name, client_id)) for client_id in assignment.client_ids
+        )
+        task: TrainTask | StageTask
+        if stage.trains:
+            plan = plan_of_round(federation.experiment.training, state.round_index)
+            task = TrainTask(state.round_index, attempt.parameters, plan, clients, common)
+        else:
+            task = StageTask(state.round_index, cast("StageName", stage.name), clients, common)
+        frame = encode(task)
+        parameter_bytes = federation.parameters.layout.nbytes if stage.trains else 0
+        federation.recorder.task_sent(state.round_index, stage.name, assignment.client_ids, len(frame), parameter_bytes)
+        federation.engine.send(assignment.worker_id, frame)
 
     def _take(self, event: EngineEvent) -> None:
         """Takes one event of the engine in."""
+        worker_id = event.worker_id
         if isinstance(event, WorkerLost):
-            self._lose(event)
+            self._workforce.lose(worker_id, event.reason)
+            self._pass(WorkerGone(worker_id, event.reason))
             return
-        self._federation.recorder.frame_arrived(len(event.frame))
+        self._federation.recorder.frame_arrived(worker_id, event.frame)
         try:
             message = self._codec.decode(event.frame)
         except WireError as error:
-            logger.warning("worker %d sent a frame that cannot be read: %s", event.worker_id, error)
-            self._dismiss(event.worker_id, f"it sent a frame that cannot be read ({error})")
+            logger.warning("worker %d sent a frame that cannot be read: %s", worker_id, error)
+            self._dismiss(worker_id, f"it sent a frame that cannot be read ({error})")
             return
         match message:
             case WorkerReady():
-                self._welcome(event.worker_id, message)
+                self._workforce.welcome(worker_id, message)
             case WorkerFailed():
                 problem = f"a worker gave up: {message.reason}"
-                if not self._ready or self._state.round_index == 0:
+                if not self._workforce.ready or self._attempt is None:
                     raise EngineError(problem)
                 logger.error("%s", problem)  # the engine is about to report its loss
             case TrainStarted():
                 self.first_training_time = self.first_training_time or time.time()
-                self._pass(ClientStarted(event.worker_id, message.round_index, message.client_id))
-            case TrainResult():
-                self._federation.recorder.payload_arrived(message.round_index, message.client_id, message.payload)
-                self._pass(ResultArrived(event.worker_id, message.round_index, message.client_id, message.payload))
+                self._pass(ClientStarted(worker_id, message.round_index, message.client_id))
+            case TrainResult() | StageResult():
+                self._take_answer(worker_id, message)
             case ClientFailed():
                 self._pass(
                     ClientReportedFailure(
-                        event.worker_id, message.round_index, message.client_id, message.reason, message.is_defect
+                        worker_id, message.round_index, message.client_id, message.reason, message.is_defect
                     )
                 )
 
+    def _take_answer(self, worker_id: int, message: TrainResult | StageResult) -> None:
+        """Takes one client's answer in, if it was asked for and the aggregation can use it."""
+        attempt = self._attempt
+        if attempt is None:
+            return  # nothing has been asked yet
+        state, client_id = attempt.state, message.client_id
+        trained = next(stage.name for stage in state.stages if stage.trains)
+        stage = trained if isinstance(message, TrainResult) else message.stage
+        self._federation.recorder.payload_arrived(message.round_index, stage, client_id, message.payload)
+        if not state.handle(ResultArrived(worker_id, message.round_index, stage, client_id)):
+            return
+        try:
+            record = attempt.work.take(stage, client_id, message.payload)
+        except ClientError as error:
+            state.reject(client_id, error.reason)
+        else:
+            if stage == trained:
+                attempt.records[client_id] = record or ClientRecord(client_id, "done")
+                self._client_answered(state.round_index, client_id, True)  # noqa: FBT003 (a callback's only flag)
+        self._tell_failures(attempt)
+
     def _pass(self, event: Event) -> None:
-        """Hands an event to the round, and tells whoever watches which clients are through."""
-        state = self._state
-        before = len(state.payloads), set(state.failures)
-        state.handle(event)
-        if isinstance(event, ResultArrived) and len(state.payloads) > before[0]:
-            self._client_answered(state.round_index, event.client_id, True)  # noqa: FBT003 (a callback's only flag)
-        for client_id in sorted(set(state.failures) - before[1]):
-            self._client_answered(state.round_index, client_id, False)  # noqa: FBT003
+        """Hands an event to the round."""
+        if self._attempt is not None:
+            self._attempt.state.handle(event)
+            self._tell_failures(self._attempt)
+
+    def _tell_failures(self, attempt: _Attempt) -> None:
+        """Tells whoever watches of the clients that have failed since this was last called."""
+        state = attempt.state
+        if len(state.failures) > attempt.num_told:
+            failed = sorted(list(state.failures)[attempt.num_told :])
+            attempt.num_told = len(state.failures)
+            for client_id in failed:
+                self._client_answered(state.round_index, client_id, False)  # noqa: FBT003
 
     def _dismiss(self, worker_id: int, reason: str) -> None:
-        """Has a worker replaced; it gets no more tasks, and the engine will report it as lost."""
-        if worker_id in self._dismissed:
-            return
-        if worker_id in self._ready:
-            self._ready.remove(worker_id)
-        else:
-            self._failed_starts += 1
-        self._dismissed.add(worker_id)
-        self._federation.engine.replace(worker_id, reason)
-        self._pass(WorkerGone(worker_id, reason))  # at once: what it may have sent meanwhile does not count
+        """Has a worker replaced; its clients go at once: what it may have sent meanwhile does not count."""
+        if self._workforce.dismiss(worker_id, reason):
+            self._pass(WorkerGone(worker_id, reason))
 
-    def _lose(self, event: WorkerLost) -> None:
-        if event.worker_id in self._ready:
-            self._ready.remove(event.worker_id)
-        elif event.worker_id in self._dismissed:
-            self._dismissed.remove(event.worker_id)
-        else:
-            self._failed_starts += 1
-        limit = _MAX_FAILED_STARTS_BESIDE_A_READY_WORKER if self._ready else _MAX_FAILED_STARTS
-        if self._failed_starts >= limit:
-            message = (
-                f"{self._failed_starts} workers in a row were lost before they were ready; the last: {event.reason}"
-            )
-            raise EngineError(message)
-        self._pass(WorkerGone(event.worker_id, event.reason))
-
-    def _welcome(self, worker_id: int, message: WorkerReady) -> None:
-        if worker_id in self._dismissed or worker_id in self._ready:
-            return  # it said so before its end was seen here, or says it again
-        layout, data = self._federation.parameters.layout, self._federation.data
-        problem = ""
-        if message.layout_sha256 != layout.digest:
-            problem = "a worker built a model of another layout: does the task build it the same every time?"
-        elif message.data_fingerprint != data.fingerprint:
-            problem = "a worker loaded other data than the coordinator: does load_data give the same every time?"
-        if problem:
-            raise EngineError(problem)
-        self._failed_starts = 0
-        self._ready.append(worker_id)
-        logger.info("worker %d is ready", worker_id)
-
-    def _check(self, state: RoundState) -> tuple[ClientRecord, ...]:
-        """Returns a record for each client of the cohort; payloads that cannot be used are taken back."""
-        records = []
-        for client_id in state.cohort:
-            if client_id in state.payloads:
-                try:
-                    records.append(self._federation.aggregation.check(client_id, state.payloads[client_id]))
-                    continue
-                except ClientError as error:
-                    state.reject(client_id, error.reason)
-            records.append(ClientRecord(client_id, "failed", reason=state.failures[client_id].reason))
-        return tuple(records)
-
-    def _step(self, state: RoundState) -> bool:
-        """Makes the next model of the payloads; returns false, and leaves the model, where they give no usable one."""
-        payloads = ((client_id, state.payloads[client_id]) for client_id in state.cohort if client_id in state.payloads)
+    def _step(self, opened: CohortSums) -> str:
+        """Makes the next model of the sums; returns why it cannot be used, and leaves the model then, or nothing."""
         parameters = self._federation.parameters
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below, and told
-                sums = self._federation.aggregation.combine(payloads)
-                vector, strategy_state = self._federation.strategy.step(parameters.vector, sums, self._strategy_state)
-            problem = "" if np.isfinite(vector).all() else "its new model would hold NaN or infinity"
+                vector, strategy_state = self._federation.strategy.step(
+                    parameters.vector, opened.sums, self._strategy_state
+                )
         except FedgdlError as error:
-            problem = str(error)
-        else:
-            if not problem:
-                parameters.load(vector)
-                self._strategy_state = strategy_state
-        if problem:
-            logger.warning("round %d failed: %s; the model stays as it was", state.round_index, problem)
-        return not problem
+            return str(error)
+        if not np.isfinite(vector).all():
+            return "its new model would hold NaN or infinity"
+        parameters.load(vector)
+        self._strategy_state = strategy_state
+        return ""
 
-    def _report(self, state: RoundState) -> None:
-        """Logs who is missing; stops the run where the task itself is at fault."""
-        clients_by_reason: dict[str, list[str]] = {}
-        for client_id, failure in state.failures.items():
-            clients_by_reason.setdefault(failure.reason, []).append(client_id)
-        for position, (reason, (client_id, *others)) in enumerate(clients_by_reason.items()):
-            level = logging.WARNING if position < _MAX_REASONS_WARNED_OF else logging.INFO
-            more = f" ... and {len(others)} more client{'s' * (len(others) > 1)} for the same reason" if others else ""
-            logger.log(level, "round %d: no update of %s: %s%s", state.round_index, client_id, reason, more)
-            for other in others:
-                logger.info("round %d: no update of %s: %s", state.round_index, other, reason)
-        if len(clients_by_reason) > _MAX_REASONS_WARNED_OF:
-            logger.warning("round %d: %d clients have no update", state.round_index, len(state.failures))
-        if state.ignored:
-            logger.info("round %d: answers dropped: %s", state.round_index, dict(state.ignored))
-        failures: list[Failure] = list(state.failures.values())
-        if not state.payloads and all(failure.is_defect for failure in failures):
-            message = f"the training of every client of round {state.round_index} raised; {failures[0].reason}"
-            raise RunFailed(message)
-        if not state.has_succeeded:
-            logger.warning(
-                "round %d failed: %d updates came, %d are needed; the model stays as it was",
-                state.round_index,
-                len(state.payloads),
-                state.min_updates,
-            )
+
+def _seconds_until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -5,29 +5,69 @@ Not protected against: anyone who sees the payload, the coordinator first of all
 
 Example:
     >>> import numpy as np
-    >>> from fedgdl.federated import ClientUpdate
+    >>> from fedgdl.federated import ClientUpdate, FedAvg
     >>> update = ClientUpdate(np.array([0.5]), num_examples=2, train_loss=0.25, train_accuracy=1.0)
-    >>> payload = PlainProtection().protect(update, {"weight": np.array([2.0])})
+    >>> payload = PlainProtection(FedAvg("equal")).protect("bob", 1, "0" * 64, b"", b"", update)
     >>> b"weight" in payload
     True
 """
 
-from collections.abc import Mapping
-from typing import Any
+import numpy as np
 
-import numpy.typing as npt
-
-from fedgdl.federated import ClientUpdate
+from fedgdl.errors import ClientError, ProtocolError
+from fedgdl.federated import ClientUpdate, Strategy
 from fedgdl.wire import PlainUpdate, encode_struct
 
 __all__ = ["PlainProtection"]
 
 
 class PlainProtection:
-    """Sends the terms of an update as they are, with the counts that go with them."""
+    """Sends the terms of an update as they are, with the counts that go with them.
 
-    def protect(self, update: ClientUpdate, terms: Mapping[str, npt.NDArray[Any]]) -> bytes:
-        """Returns the payload of an update: its terms in little-endian bytes, and its metrics."""
+    Args:
+        strategy: says which terms of which sums a client forms.
+    """
+
+    is_private = False
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+
+    def answer(self, stage: str, round_index: int, client_id: str, common: bytes, message: bytes) -> bytes:
+        """Refuses: there is no stage but the one that trains.
+
+        Raises:
+            ProtocolError: always.
+        """
+        reason = f"it was asked for a stage {stage!r}, and its updates are not protected"
+        raise ProtocolError(reason)
+
+    def check_model(self, client_id: str, round_index: int, model_sha256: str) -> None:
+        """Does nothing: no model has been announced."""
+
+    def protect(
+        self,
+        client_id: str,
+        round_index: int,
+        model_sha256: str,
+        common: bytes,
+        message: bytes,
+        update: ClientUpdate,
+    ) -> bytes:
+        """Returns the payload of an update: its terms in little-endian bytes, and its metrics.
+
+        Raises:
+            ClientError: a term is too large for the update's dtype.
+        """
+        with np.errstate(over="ignore"):
+            terms = self._strategy.terms(update)
+        for name, term in terms.items():
+            if not np.isfinite(term).all():
+                reason = (
+                    f"its update is too large for {term.dtype} in {name}; it is left out of this round "
+                    "(a lower training.learning_rate may help)"
+                )
+                raise ClientError(client_id, reason)
         little_endian = {name: term.astype(term.dtype.newbyteorder("<"), copy=False) for name, term in terms.items()}
         return encode_struct(
             PlainUpdate(

@@ -4,39 +4,45 @@ Not protected against: the coordinator, which sees every client's update in the 
 
 Example:
     >>> from fedgdl.parameters import Layout
-    >>> PlainAggregation(Layout.of({"w": (2,)}), {"weight": (1,)}).max_payload_bytes > 4
-    True
+    >>> aggregation = PlainAggregation(Layout.of({"w": (2,)}), {"weight": (1,)}, min_updates=1)
+    >>> [stage.name for stage in aggregation.open_round(1, 1, ("alice", "bob"), "0" * 64).stages]
+    ['train']
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fedgdl.errors import ClientError, WireError
-from fedgdl.federated import ClientRecord
+from fedgdl.federated import ClientRecord, CohortSums
 from fedgdl.parameters import Layout
 from fedgdl.wire import PlainUpdate, decode_struct
+from server.round_state import Stage
 
-__all__ = ["PlainAggregation", "read_plain_update"]
+__all__ = ["PlainAggregation", "PlainCohort", "read_plain_update"]
 
 _PAYLOAD_OVERHEAD_BYTES: Final = 16_384
 """More than the names, counts and metrics of a plain payload take."""
 
+_Terms = dict[str, npt.NDArray[Any]]
+
 
 class PlainAggregation:
-    """Checks the payloads of a cohort and adds up their terms.
+    """Adds up updates that travel in the clear.
 
     Args:
         layout: the model's layout; terms come in its dtype.
         sum_shapes: the shape of each sum that the strategy declares.
+        min_updates: a round with fewer has failed.
     """
 
-    def __init__(self, layout: Layout, sum_shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, layout: Layout, sum_shapes: Mapping[str, tuple[int, ...]], min_updates: int) -> None:
         self._dtype = np.dtype(layout.dtype)
         self._shapes = dict(sum_shapes)
+        self._stage = Stage("train", min_updates, trains=True)
 
     @property
     def max_payload_bytes(self) -> int:
@@ -44,40 +50,82 @@ class PlainAggregation:
         elements = sum(math.prod(shape) for shape in self._shapes.values())
         return elements * self._dtype.itemsize + _PAYLOAD_OVERHEAD_BYTES
 
-    def check(self, client_id: str, payload: bytes) -> ClientRecord:
-        """Returns what a payload says of its client, after checking all of it.
+    def open_round(
+        self,
+        round_index: int,
+        attempt: int,
+        cohort: tuple[str, ...],
+        model_sha256: str,
+    ) -> "PlainCohort":
+        """Returns a fresh aggregation for one attempt at one round."""
+        return PlainCohort(self._stage, cohort, self._shapes, self._dtype)
+
+
+class PlainCohort:
+    """Checks the payloads of a cohort as they come, and adds up their terms in the end.
+
+    Args:
+        stage: the only one.
+        cohort: the sampled clients, in the order of ids.
+        sum_shapes: the shape of each term of an update.
+        dtype: the terms' dtype.
+    """
+
+    def __init__(
+        self, stage: Stage, cohort: tuple[str, ...], sum_shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]
+    ) -> None:
+        self.stages = (stage,)
+        self._cohort = cohort
+        self._shapes = sum_shapes
+        self._dtype = dtype
+        self._taken: dict[str, tuple[PlainUpdate, _Terms]] = {}
+
+    def begin(self, stage: str, client_ids: tuple[str, ...]) -> None:
+        """Does nothing: all of the cohort take part."""
+
+    def common(self, stage: str) -> bytes:
+        """Returns nothing: clients need not be told anything."""
+        return b""
+
+    def message(self, stage: str, client_id: str) -> bytes:
+        """Returns nothing: likewise."""
+        return b""
+
+    def take(self, stage: str, client_id: str, payload: bytes) -> ClientRecord:
+        """Keeps an update, after checking all of it, and returns what it says of its client.
 
         Raises:
             ClientError: the payload is no valid update of this model: malformed, of other terms or sizes, or
                 with NaN or infinity in it.
         """
-        update, terms = self._read(client_id, payload)
+        try:
+            update, terms = read_plain_update(payload, self._shapes, self._dtype)
+        except WireError as error:
+            raise ClientError(client_id, f"its payload cannot be read: {error}") from error
         for name, term in terms.items():
             if not np.isfinite(term).all():
                 raise ClientError(client_id, f"its update holds NaN or infinity in {name}; it was left out")
         if not math.isfinite(update.train_loss):
             raise ClientError(client_id, f"its update states a training loss of {update.train_loss}; it was left out")
+        self._taken[client_id] = update, terms
         return ClientRecord(client_id, "done", update.num_examples, update.train_loss, update.train_accuracy)
 
-    def combine(self, payloads: Iterable[tuple[str, bytes]]) -> dict[str, npt.NDArray[np.float64]]:
-        """Returns the named sums over checked payloads, added in the order given, in float64.
+    def finish(self) -> CohortSums:
+        """Returns the sums, in float64.
 
-        Args:
-            payloads: (client id, payload) in the order of the ids; never in that of arrival, since floating-point
-                addition is not associative.
+        They are formed in the order of ids, never in that of arrival, since floating-point addition is not associative.
         """
+        taken = [self._taken[client_id] for client_id in self._cohort if client_id in self._taken]
         sums = {name: np.zeros(shape) for name, shape in self._shapes.items()}
-        for client_id, payload in payloads:
-            _, terms = self._read(client_id, payload)
+        for _, terms in taken:
             for name, term in terms.items():
                 sums[name] += term
-        return sums
-
-    def _read(self, client_id: str, payload: bytes) -> tuple[PlainUpdate, dict[str, npt.NDArray[Any]]]:
-        try:
-            return read_plain_update(payload, self._shapes, self._dtype)
-        except WireError as error:
-            raise ClientError(client_id, f"its payload cannot be read: {error}") from error
+        updates = [update for update, _ in taken]
+        means = {
+            "train_loss": sum(update.train_loss / len(updates) for update in updates),
+            "train_accuracy": sum(update.train_accuracy / len(updates) for update in updates),
+        }
+        return CohortSums(sums, len(updates), means if updates else {})
 
 
 def read_plain_update(

@@ -7,6 +7,9 @@ Who hands what to whom:
                 <--poll-- sentinel (the process has ended)
                 <--poll-- log pipe, where the log takes one
 
+A task may be long: the coordinator waits until all of it is in the pipe. It is sent to no worker but one that has given
+its last answer and does nothing but read, so neither waits for the other.
+
 One call waits for all of these together; nothing is polled in turns. Workers are spawned, never
 forked: a forked worker inherits its siblings' pipe ends and outlives a killed coordinator. A
 worker that dies is replaced at once, and what it had sent before its death is still delivered.
@@ -214,7 +217,8 @@ class ProcessEngine:
             worker.process.join(_END_SECONDS)
         worker.channel.close()
         worker.relay.close()
-        self._closing_relays.append(worker.relay)
+        # A relay that is kept keeps a file open, and there may be thousands of lost workers.
+        self._closing_relays = [relay for relay in self._closing_relays if not relay.is_closed] + [worker.relay]
 
 
 def _wait_for_end(worker: _WorkerProcess, deadline: float) -> None:

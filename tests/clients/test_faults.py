@@ -40,6 +40,20 @@ def test_a_kill_comes_at_its_moment(tmp_path: Path, moment: str, said_of_ben: li
     assert (finished.returncode, finished.stderr) == (-signal.SIGKILL, "")
 
 
+@pytest.mark.parametrize("stage", ["advertise", "unmask"])
+def test_a_kill_comes_when_the_client_is_asked_for_the_stage(tmp_path: Path, stage: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, str(SUPPORT / "fault_program.py"), "kill", stage],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert finished.stdout.split() == ["ann", "ben", "cat", "ann"]
+    assert (finished.returncode, finished.stderr) == (-signal.SIGKILL, "")
+
+
 def test_an_injected_error_is_a_defect_of_its_client_alone() -> None:
     answers = bench_with(FaultConfig("raise", "ben", round=1)).answers(["ann", "ben", "cat"])
     assert [type(answer) for answer in answers] == [TrainResult, ClientFailed, TrainResult]

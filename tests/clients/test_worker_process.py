@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 import federation
 import pytest
-from federation import Bench, LineTask, NoDataTask, make_experiment, publish
+from federation import Bench, LineTask, NoDataTask, make_experiment, publish, told
 
 from clients.worker_process import WorkerSetup
 from clients.worker_process import main as worker_main
@@ -60,11 +60,11 @@ def test_a_process_gives_the_bytes_of_the_inline_worker(is_sent: bool) -> None:
     with worker_process(experiment, LineTask() if is_sent else None) as (engine, memory):
         assert messages(engine, 1) == [WorkerReady(inline.worker.layout.digest, "points-1")]
         reference = publish(memory.slots, inline.vector)
-        engine.send(1, encode(TrainTask(1, reference, experiment.training, ("ann", "ben", "zoe", "cat"))))
+        engine.send(1, encode(TrainTask(1, reference, experiment.training, told(["ann", "ben", "zoe", "cat"]))))
         answers = [message for message in messages(engine, 8) if not isinstance(message, TrainStarted)]
         assert answers == inline.answers(["ann", "ben", "zoe", "cat"])
         assert isinstance(answers[2], ClientFailed)
-        engine.send(1, encode(TrainTask(2, reference, experiment.training, ("ann", "ben", "cat"))))
+        engine.send(1, encode(TrainTask(2, reference, experiment.training, told(["ann", "ben", "cat"]))))
         ann = inline.answers(["ann"], round_index=2)
         assert messages(engine, 3) == [TrainStarted(2, "ann"), *ann, TrainStarted(2, "ben")]
         assert engine.poll(0.0) == []

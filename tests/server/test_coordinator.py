@@ -43,7 +43,8 @@ def test_tasks_carry_the_plan_the_round_and_parameters_that_can_be_read() -> Non
     scene = Scene().started()
     scene.coordinator.run_round(7)
     assert {worker_id for worker_id, _ in scene.engine.tasks} == {1, 2, 3}
-    for _, task in scene.engine.tasks:
+    for task in scene.train_tasks:
+        assert (task.common, [client.message for client in task.clients]) == (b"", [b""])
         assert (task.round_index, task.plan) == (7, scene.federation.experiment.training)
         where = task.parameters
         np.testing.assert_array_equal(scene.federation.slots.read(where.slot, where.version, where.sha256), START)
@@ -53,9 +54,9 @@ def test_tasks_carry_the_learning_rate_that_has_decayed_until_their_round() -> N
     scene = Scene(training=TrainingConfig(0.5, learning_rate_decay=0.25, momentum=0.9)).started()
     for round_index in (1, 2, 3):
         scene.coordinator.run_round(round_index)
-    rates = {task.round_index: task.plan.learning_rate for _, task in scene.engine.tasks}
+    rates = {task.round_index: task.plan.learning_rate for task in scene.train_tasks}
     assert rates == {1: 0.5, 2: 0.125, 3: 0.03125}
-    assert {task.plan.momentum for _, task in scene.engine.tasks} == {0.9}
+    assert {task.plan.momentum for task in scene.train_tasks} == {0.9}
 
 
 def test_a_round_after_which_no_test_is_due_has_no_loss_and_no_accuracy() -> None:
@@ -137,7 +138,7 @@ def test_who_is_missing_is_logged_by_name(caplog: pytest.LogCaptureFixture) -> N
 def test_one_reason_is_warned_of_once_and_logged_for_each_client(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene().started()
     scene.lines = {name: encode(ClientFailed(1, name, "no data")) for name in ("ann", "ben")}
-    with caplog.at_level(logging.INFO, "server.coordinator"):
+    with caplog.at_level(logging.INFO, "server"):
         scene.coordinator.run_round(1)
     told = [(record.levelname, record.getMessage()) for record in caplog.records if "no update" in record.msg]
     assert told == [

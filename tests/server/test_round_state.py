@@ -1,4 +1,4 @@
-"""One round as a pure state machine: lists of events, and then any order of events at all."""
+"""A round of one stage as a pure state machine: lists of events, and then any order of events at all."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from server.round_state import (
     Failure,
     ResultArrived,
     RoundState,
+    Stage,
     TimeRanOut,
     WorkerGone,
 )
@@ -23,43 +24,48 @@ ROUND = 3
 ABC = ("ann", "ben", "cat")
 
 
+def one_stage(cohort: Sequence[str], min_updates: int) -> RoundState:
+    return RoundState(ROUND, cohort, (Stage("train", min_updates, trains=True),))
+
+
 def begun(worker_id: int, client_id: str) -> ClientStarted:
     return ClientStarted(worker_id, ROUND, client_id)
 
 
-def result(worker_id: int, client_id: str, payload: bytes = b"", round_index: int = ROUND) -> ResultArrived:
-    return ResultArrived(worker_id, round_index, client_id, payload)
+def result(worker_id: int, client_id: str, round_index: int = ROUND) -> ResultArrived:
+    return ResultArrived(worker_id, round_index, "train", client_id)
 
 
 def failure(worker_id: int, client_id: str, reason: str = "", round_index: int = ROUND) -> ClientReportedFailure:
     return ClientReportedFailure(worker_id, round_index, client_id, reason)
 
 
-def play(state: RoundState, events: Sequence[Event]) -> None:
-    for event in events:
-        state.handle(event)
+def play(state: RoundState, events: Sequence[Event]) -> list[bool]:
+    """Returns which of the events were taken in."""
+    return [state.handle(event) for event in events]
 
 
 def test_a_round_in_which_all_goes_well() -> None:
-    state = RoundState(ROUND, ABC, min_updates=3)
+    state = one_stage(ABC, min_updates=3)
     assert state.assign([5, 4]) == [Assignment(5, ("ann",)), Assignment(4, ("ben",))]
     assert state.assign([5, 4]) == []
-    state.handle(result(4, "ben", b"B"))
+    assert state.handle(result(4, "ben"))
     assert state.assign([5, 4]) == [Assignment(4, ("cat",))]
     assert state.busy_workers == {4, 5}
-    play(state, [result(4, "cat", b"C"), result(5, "ann", b"A")])
+    assert play(state, [result(4, "cat"), result(5, "ann")]) == [True, True]
     assert (state.is_over, state.has_succeeded) == (True, True)
-    assert state.payloads == {"ann": b"A", "ben": b"B", "cat": b"C"}
+    assert (state.contributors, state.num_answers, state.departures) == (ABC, 3, {})
+    assert not state.advance()  # there is nothing behind
     assert (state.failures, state.ignored, state.busy_workers) == ({}, Counter(), frozenset())
 
 
 def test_a_death_costs_the_client_in_training_and_what_was_not_begun_goes_to_another_worker() -> None:
     cohort = tuple(f"client-{number:02}" for number in range(12))
-    state = RoundState(ROUND, cohort, min_updates=1)
+    state = one_stage(cohort, min_updates=1)
     first, second, third = state.assign([1])[0].client_ids  # ceil(12 / (4 * 1))
     play(state, [begun(1, first), result(1, first), begun(1, second), WorkerGone(1, "killed")])
     assert state.failures == {second: Failure("its worker was lost: killed")}
-    assert state.payloads == {first: b""}
+    assert state.contributors == (first,)
     assert not state.is_over
     assert state.busy_workers == frozenset()
     assert state.assign([2]) == [Assignment(2, (third, *cohort[3:5]))]  # 10 wait: ceil(10 / (4 * 1))
@@ -67,7 +73,7 @@ def test_a_death_costs_the_client_in_training_and_what_was_not_begun_goes_to_ano
 
 def test_a_client_whose_workers_are_lost_twice_fails_even_if_it_was_never_begun() -> None:
     """Or a task that ends every worker it reaches would go round for ever."""
-    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state = one_stage(("ann",), min_updates=1)
     for worker_id in (1, 2):
         assert state.failures == {}
         assert state.assign([worker_id]) == [Assignment(worker_id, ("ann",))]
@@ -76,63 +82,66 @@ def test_a_client_whose_workers_are_lost_twice_fails_even_if_it_was_never_begun(
 
 
 def test_only_the_worker_that_holds_a_client_can_say_that_it_has_begun() -> None:
-    state = RoundState(ROUND, ABC, min_updates=1)
+    state = one_stage(ABC, min_updates=1)
     state.assign([1])
     play(state, [begun(2, "ann"), ClientStarted(1, ROUND + 1, "ann"), begun(1, "cat"), WorkerGone(1, "killed")])
     assert state.failures == {}
 
 
 def test_a_death_after_the_last_answer_costs_nothing() -> None:
-    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state = one_stage(("ann",), min_updates=1)
     state.assign([1])
     play(state, [result(1, "ann"), WorkerGone(1, "killed")])
     assert (state.has_succeeded, state.failures) == (True, {})
 
 
 def test_answers_that_do_not_belong_here_are_counted_by_why() -> None:
-    state = RoundState(ROUND, ABC, min_updates=1)
+    state = one_stage(ABC, min_updates=1)
     state.assign([1, 2])
-    play(
+    taken = play(
         state,
         [
-            result(1, "ann", b"late", round_index=ROUND - 1),
+            result(1, "ann", round_index=ROUND - 1),
             failure(1, "ann", "late", round_index=ROUND + 1),
-            result(2, "ann", b"not asked: 1 was"),
-            result(9, "ann", b"not asked: nobody knows 9"),
-            result(1, "cat", b"not asked: nobody was yet"),
+            ResultArrived(1, ROUND, "unmask", "ann"),  # an answer to a stage that this round does not have
+            result(2, "ann"),  # 1 was asked
+            result(9, "ann"),  # nobody knows 9
+            result(1, "cat"),  # nobody was asked yet
             failure(1, "zoe", "not of this cohort"),
-            result(1, "ann", b"right"),
-            result(1, "ann", b"twice"),
+            result(1, "ann"),
+            result(1, "ann"),
             failure(1, "ann", "twice"),
         ],
     )
-    assert state.payloads == {"ann": b"right"}
+    assert taken == [False] * 7 + [True] + [False] * 2
+    assert state.contributors == ("ann",)
     assert state.failures == {}
-    assert state.ignored == {"late": 2, "not asked": 4, "duplicate": 2}
+    assert state.ignored == {"late": 3, "not asked": 4, "duplicate": 2}
 
 
 def test_the_first_answer_counts_also_when_it_is_a_failure() -> None:
-    state = RoundState(ROUND, ("ann",), min_updates=1)
+    state = one_stage(("ann",), min_updates=1)
     state.assign([1])
-    play(state, [ClientReportedFailure(1, ROUND, "ann", "no data", is_defect=True), result(1, "ann", b"after all")])
-    assert (state.payloads, state.failures) == ({}, {"ann": Failure("no data", is_defect=True)})
+    taken = play(state, [ClientReportedFailure(1, ROUND, "ann", "no data", is_defect=True), result(1, "ann")])
+    assert taken == [True, False]
+    assert (state.contributors, state.failures) == ((), {"ann": Failure("no data", is_defect=True)})
 
 
 def test_the_deadline_fails_whoever_has_not_answered() -> None:
-    state = RoundState(ROUND, ABC, min_updates=1)
+    state = one_stage(ABC, min_updates=1)
     state.assign([1, 2])
     play(state, [result(1, "ann"), TimeRanOut()])
     assert (state.is_over, state.has_succeeded) == (True, True)
     assert list(state.failures) == ["ben", "cat"]
-    assert "deadline" in state.failures["ben"].reason
+    assert state.failures["ben"].reason == "it had not answered when the round's deadline passed"
     assert state.busy_workers == frozenset()
     assert state.assign([1, 2, 3]) == []
-    state.handle(result(2, "ben", b"late"))
-    assert "ben" not in state.payloads
+    assert not state.handle(result(2, "ben"))
+    assert state.contributors == ("ann",)
 
 
-def test_too_few_payloads_are_a_failed_round() -> None:
-    state = RoundState(ROUND, ABC, min_updates=2)
+def test_too_few_answers_are_a_failed_round() -> None:
+    state = one_stage(ABC, min_updates=2)
     state.assign([1, 2, 3])
     play(state, [result(1, "ann"), failure(2, "ben")])
     assert (state.is_over, state.has_succeeded) == (False, False)
@@ -140,23 +149,25 @@ def test_too_few_payloads_are_a_failed_round() -> None:
     assert (state.is_over, state.has_succeeded) == (True, False)
 
 
-def test_a_payload_that_is_rejected_counts_as_a_failure() -> None:
-    state = RoundState(ROUND, ("ann",), min_updates=1)
+def test_an_answer_that_is_rejected_counts_as_a_failure() -> None:
+    state = one_stage(("ann",), min_updates=1)
     state.assign([1])
-    state.handle(result(1, "ann", b"spoilt"))
+    assert state.handle(result(1, "ann"))
     state.reject("ann", "spoilt")
-    assert (state.payloads, state.failures) == ({}, {"ann": Failure("spoilt")})
+    assert (state.contributors, state.failures) == ((), {"ann": Failure("spoilt")})
     assert (state.is_over, state.has_succeeded) == (True, False)
+    assert not state.handle(result(1, "ann"))
+    assert state.ignored == {"duplicate": 1}
 
 
 def test_a_worker_that_is_named_twice_gets_one_assignment() -> None:
-    state = RoundState(ROUND, ABC, min_updates=1)
+    state = one_stage(ABC, min_updates=1)
     assert state.assign([1, 1]) == [Assignment(1, ("ann",))]
 
 
 def test_failures_come_in_the_order_of_ids_whatever_the_hashes() -> None:
     cohort = tuple(f"client-{number:04}" for number in range(500))
-    state = RoundState(ROUND, cohort, min_updates=1)
+    state = one_stage(cohort, min_updates=1)
     (held,) = (assignment.client_ids for assignment in state.assign([1]))
     play(state, [*(begun(1, client_id) for client_id in held), WorkerGone(1, "killed")])
     assert tuple(state.failures) == held == cohort[: len(held)]
@@ -167,7 +178,7 @@ def test_failures_come_in_the_order_of_ids_whatever_the_hashes() -> None:
 @given(st.integers(1, 5_000), st.integers(1, 40))
 def test_assignments_are_bounded_and_leave_enough_for_every_worker(num_clients: int, num_workers: int) -> None:
     cohort = tuple(f"client-{number:04}" for number in range(num_clients))
-    state = RoundState(ROUND, cohort, min_updates=1)
+    state = one_stage(cohort, min_updates=1)
     given_out: list[str] = []
     num_waves = 0
     while not state.is_over:
@@ -187,7 +198,7 @@ def test_assignments_are_bounded_and_leave_enough_for_every_worker(num_clients: 
 
 
 def test_nobody_idle_nothing_assigned() -> None:
-    assert RoundState(ROUND, ABC, min_updates=1).assign([]) == []
+    assert one_stage(ABC, min_updates=1).assign([]) == []
 
 
 WORKERS = st.integers(1, 6)
@@ -201,11 +212,11 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     def begin(self, ids: list[str], min_updates: int) -> None:
         self.cohort = tuple(sorted(ids))
         self.min_updates = min_updates
-        self.state = RoundState(ROUND, self.cohort, min_updates)
+        self.state = one_stage(self.cohort, min_updates)
         self.held: dict[int, set[str]] = {}
         self.assigned: set[str] = set()
         self.begun: set[str] = set()
-        self.payloads: dict[str, bytes] = {}
+        self.answered: set[str] = set()
         self.failed: set[str] = set()
         self.ignored: Counter[str] = Counter()
 
@@ -230,39 +241,40 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             assert self.assigned | self.failed == set(self.cohort), "a worker idles while clients wait"
 
     @precondition(lambda self: self.holders())
-    @rule(data=st.data(), payload=st.binary(max_size=4), is_result=st.booleans())
-    def answer(self, data: st.DataObject, payload: bytes, is_result: bool) -> None:
+    @rule(data=st.data(), is_result=st.booleans(), is_usable=st.booleans())
+    def answer(self, data: st.DataObject, is_result: bool, is_usable: bool) -> None:
         worker_id, client_id = data.draw(st.sampled_from(self.holders()))
         self.held[worker_id].remove(client_id)
-        if is_result:
-            self.payloads[client_id] = payload
-            self.state.handle(result(worker_id, client_id, payload))
+        assert self.state.handle((result if is_result else failure)(worker_id, client_id))
+        if is_result and is_usable:
+            self.answered.add(client_id)
         else:
             self.failed.add(client_id)
-            self.state.handle(failure(worker_id, client_id, "no data"))
+        if is_result and not is_usable:
+            self.state.reject(client_id, "spoilt")
 
-    @precondition(lambda self: self.payloads or self.failed)
+    @precondition(lambda self: self.answered or self.failed)
     @rule(data=st.data(), worker_id=WORKERS, is_result=st.booleans())
     def repeat(self, data: st.DataObject, worker_id: int, is_result: bool) -> None:
-        client_id = data.draw(st.sampled_from(sorted({*self.payloads, *self.failed})))
+        client_id = data.draw(st.sampled_from(sorted({*self.answered, *self.failed})))
         self.ignored["duplicate"] += 1
-        self.state.handle(result(worker_id, client_id, b"again") if is_result else failure(worker_id, client_id))
+        assert not self.state.handle((result if is_result else failure)(worker_id, client_id))
 
     @rule(data=st.data(), worker_id=WORKERS, offset=st.sampled_from([-2, -1, 1]), is_result=st.booleans())
     def answer_another_round(self, data: st.DataObject, worker_id: int, offset: int, is_result: bool) -> None:
         client_id = data.draw(st.sampled_from(self.cohort))
         make = result if is_result else failure
         self.ignored["late"] += 1
-        self.state.handle(make(worker_id, client_id, round_index=ROUND + offset))
+        assert not self.state.handle(make(worker_id, client_id, round_index=ROUND + offset))
 
     @rule(data=st.data(), worker_id=st.integers(1, 9))
     def answer_unasked(self, data: st.DataObject, worker_id: int) -> None:
         strangers = st.text(max_size=5).filter(lambda text: text not in self.cohort)
         client_id = data.draw(st.sampled_from(self.cohort) | strangers)
-        if client_id in self.payloads or client_id in self.failed or client_id in self.held.get(worker_id, ()):
+        if client_id in self.answered or client_id in self.failed or client_id in self.held.get(worker_id, ()):
             return
         self.ignored["not asked"] += 1
-        self.state.handle(result(worker_id, client_id, b"unasked"))
+        assert not self.state.handle(result(worker_id, client_id))
 
     @precondition(lambda self: self.holders())
     @rule(data=st.data())
@@ -281,19 +293,20 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
 
     @rule()
     def let_time_run_out(self) -> None:
-        self.failed |= set(self.cohort) - set(self.payloads)
+        self.failed |= set(self.cohort) - self.answered
         self.held.clear()
         self.state.handle(TimeRanOut())
 
     @invariant()
     def every_client_is_accounted_for(self) -> None:
-        assert self.state.payloads == self.payloads
+        assert self.state.contributors == tuple(sorted(self.answered))
+        assert self.state.num_answers == len(self.answered)
         assert set(self.state.failures) == self.failed
-        assert self.failed.isdisjoint(self.payloads)
+        assert self.failed.isdisjoint(self.answered)
         assert self.state.ignored == self.ignored
         assert self.state.busy_workers == {worker_id for worker_id, clients in self.held.items() if clients}
-        assert self.state.is_over == (len(self.payloads) + len(self.failed) == len(self.cohort))
-        assert self.state.has_succeeded == (self.state.is_over and len(self.payloads) >= self.min_updates)
+        assert self.state.is_over == (len(self.answered) + len(self.failed) == len(self.cohort))
+        assert self.state.has_succeeded == (self.state.is_over and len(self.answered) >= self.min_updates)
 
     def teardown(self) -> None:
         """Once each worker that holds something answers or dies, and one is there for the rest, the round ends."""
@@ -310,7 +323,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
                     self.state.handle(result(1, client_id))
         assert self.state.is_over
         assert self.state.assign([1, 2, 3]) == []
-        assert sorted([*self.state.payloads, *self.state.failures]) == sorted(self.cohort)
+        assert sorted([*self.state.contributors, *self.state.failures]) == sorted(self.cohort)
 
 
 TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase

@@ -1,6 +1,7 @@
-"""A program around a `ProcessEngine`, for tests of what is left when it has ended; `run` or `starve`, and how to start.
+"""A program around a `ProcessEngine`, for tests of what is left when it has ended.
 
-Prints the name of its shared memory (of `run`), its log, and how many child processes are left.
+Its arguments: `run`, `lose` or `starve`, and how processes are started. Prints its shared memory's name (of `run`),
+its log, and how many child processes are left.
 """
 
 import logging
@@ -12,6 +13,7 @@ import sys
 
 import cloudpickle
 import echo_worker
+import psutil
 from federation import Line, LineTask, make_experiment
 
 from clients.worker_process import WorkerSetup
@@ -40,6 +42,21 @@ def run() -> None:
             engine.close(is_calm=True)
 
 
+def lose() -> None:
+    """Loses one worker after another, and prints how many more files are open after the tenth than after the second."""
+    engine = ProcessEngine(1, echo_worker.main, None)
+    engine.start(1_000)
+    files = []
+    try:
+        for worker_id in range(1, 11):
+            echo_worker.collect(engine, 1 if worker_id == 1 else 2)  # the loss of the one before, and being ready
+            files.append(psutil.Process().num_fds())
+            os.kill(engine.process_ids[worker_id], signal.SIGKILL)
+    finally:
+        engine.close(is_calm=False)
+    sys.stdout.write(f"more files: {files[-1] - files[1]}\n")
+
+
 def starve() -> None:
     """Starts more workers than there are file descriptors for."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
@@ -57,5 +74,5 @@ if __name__ == "__main__":
     what, start_method = sys.argv[1:]
     if start_method != "default":
         multiprocessing.set_start_method(start_method)
-    {"run": run, "starve": starve}[what]()
+    {"run": run, "lose": lose, "starve": starve}[what]()
     sys.stdout.write(f"children left: {len(multiprocessing.active_children())}\n")

@@ -1,4 +1,6 @@
-"""A program in which a worker trains ann, ben and cat with one fault of ben's; its arguments: kind and moment.
+"""A program in which a worker trains ann, ben and cat, or asks them for a stage, with one fault of ben's.
+
+Its arguments: kind and moment; a stage's name has them asked for that.
 
 Prints what happens as it happens: `trained` for each client's training and the client's id for each answer.
 """
@@ -7,9 +9,11 @@ import sys
 from typing import Any
 
 import numpy.typing as npt
-from federation import Bench, LineTask, make_experiment
+from federation import Bench, LineTask, make_experiment, told
+from staged import STAGES, TRAINS
 
 from fedgdl.config import FaultConfig, FaultsConfig
+from fedgdl.wire import StageTask, encode
 
 
 class TellingTask(LineTask):
@@ -34,5 +38,10 @@ if __name__ == "__main__":
     training = type(experiment.training)(learning_rate=0.1, batch_size=100)
     bench = Bench(make_experiment(faults=experiment.faults, training=training), TellingTask())
     for round_index in (2, 1):  # in round 2 nothing goes wrong
-        for frame in bench.answer_frames(["ann", "ben", "cat"], round_index):
+        if moment in STAGES and moment != TRAINS:
+            task = StageTask(round_index, moment, told(["ann", "ben", "cat"]))  # type: ignore[arg-type]
+            frames = bench.worker.handle(encode(task))
+        else:
+            frames = bench.answer_frames(["ann", "ben", "cat"], round_index)
+        for frame in frames:
             say(str(getattr(bench.codec.decode(frame), "client_id", "?")))

@@ -19,7 +19,16 @@ from fedgdl.nn import Dropout, Module
 from fedgdl.parameters import Layout, Parameters
 from fedgdl.runtime import ParameterSlots
 from fedgdl.seeding import stream
-from fedgdl.wire import Codec, ParametersReference, ToCoordinator, TrainResult, TrainStarted, TrainTask, encode
+from fedgdl.wire import (
+    ClientMessage,
+    Codec,
+    ParametersReference,
+    ToCoordinator,
+    TrainResult,
+    TrainStarted,
+    TrainTask,
+    encode,
+)
 from server.aggregation import make_aggregation, read_plain_update
 from server.coordinator import Federation
 from server.engines import Engine
@@ -223,7 +232,7 @@ def make_federation(
         model=model,
         parameters=model.flatten(),
         strategy=strategy,
-        aggregation=make_aggregation(experiment.aggregation, layout, strategy.sum_shapes(layout)),
+        aggregation=make_aggregation(experiment, strategy, layout),
         slots=make_slots(layout),
         engine=engine,
         recorder=recorder if recorder is not None else Recorder(),
@@ -249,7 +258,7 @@ class Bench:
 
     def task(self, client_ids: Iterable[str], round_index: int = 1) -> TrainTask:
         """Returns the message that has some clients trained."""
-        return TrainTask(round_index, self.reference, self.experiment.training, tuple(client_ids))
+        return TrainTask(round_index, self.reference, self.experiment.training, told(client_ids))
 
     def answers(self, client_ids: Iterable[str], round_index: int = 1) -> list[Any]:
         """Returns the messages that the worker answers a task with, one for each client."""
@@ -268,6 +277,11 @@ class Bench:
         layout = self.worker.layout
         shapes = make_strategy(self.experiment.strategy).sum_shapes(layout)
         return read_plain_update(answer.payload, shapes, np.dtype(layout.dtype))[1]
+
+
+def told(client_ids: Iterable[str]) -> tuple[ClientMessage, ...]:
+    """Returns what tasks say of clients that are told nothing."""
+    return tuple(ClientMessage(client_id) for client_id in client_ids)
 
 
 def publish(slots: ParameterSlots, vector: npt.NDArray[Any]) -> ParametersReference:

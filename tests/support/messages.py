@@ -11,9 +11,13 @@ from fedgdl.config import TrainingConfig
 from fedgdl.wire import (
     MAX_REASON_CHARACTERS,
     ClientFailed,
+    ClientMessage,
+    EncodedPlainUpdate,
     ParametersReference,
     PlainUpdate,
     Shutdown,
+    StageResult,
+    StageTask,
     TrainResult,
     TrainStarted,
     TrainTask,
@@ -24,6 +28,7 @@ from fedgdl.wire import (
 ROUNDS = st.integers(1, 2**31 - 1)
 CLIENT_IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=200)
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
+STAGES = st.sampled_from(["advertise", "share", "consistency", "unmask"])
 REASONS = st.text(st.characters(codec="utf-8"), max_size=60) | st.just("é" * MAX_REASON_CHARACTERS)
 
 
@@ -32,20 +37,27 @@ def parameters_references() -> st.SearchStrategy[ParametersReference]:
     return st.builds(ParametersReference, slot=st.integers(0, 1), version=st.integers(1, 2**62), sha256=DIGESTS)
 
 
-def messages_to_worker() -> st.SearchStrategy[TrainTask | Shutdown]:
+def client_messages() -> st.SearchStrategy[tuple[ClientMessage, ...]]:
+    """Draws what a task tells its clients."""
+    return st.lists(st.builds(ClientMessage, CLIENT_IDS, st.binary(max_size=40)), min_size=1, max_size=4).map(tuple)
+
+
+def messages_to_worker() -> st.SearchStrategy[TrainTask | StageTask | Shutdown]:
     """Draws all that a coordinator may say."""
     tasks = st.builds(
         TrainTask,
         round_index=ROUNDS,
         parameters=parameters_references(),
         plan=training_configs(),
-        client_ids=st.lists(CLIENT_IDS, min_size=1, max_size=4).map(tuple),
+        clients=client_messages(),
+        common=st.binary(max_size=40),
     )
-    return st.just(Shutdown()) | tasks
+    stage_tasks = st.builds(StageTask, ROUNDS, STAGES, client_messages(), st.binary(max_size=40))
+    return st.just(Shutdown()) | tasks | stage_tasks
 
 
 def messages_to_coordinator() -> st.SearchStrategy[
-    WorkerReady | WorkerFailed | TrainStarted | TrainResult | ClientFailed
+    WorkerReady | WorkerFailed | TrainStarted | TrainResult | StageResult | ClientFailed
 ]:
     """Draws all that a worker may say."""
     return st.one_of(
@@ -53,6 +65,7 @@ def messages_to_coordinator() -> st.SearchStrategy[
         st.builds(WorkerFailed, REASONS),
         st.builds(TrainStarted, ROUNDS, CLIENT_IDS),
         st.builds(TrainResult, ROUNDS, CLIENT_IDS, st.binary(max_size=100)),
+        st.builds(StageResult, ROUNDS, STAGES, CLIENT_IDS, st.binary(max_size=100)),
         st.builds(ClientFailed, ROUNDS, CLIENT_IDS, REASONS, st.booleans()),
     )
 
@@ -68,17 +81,38 @@ def plain_updates() -> st.SearchStrategy[PlainUpdate]:
     )
 
 
+def encoded_updates() -> st.SearchStrategy[EncodedPlainUpdate]:
+    """Draws payloads of unprotected clients in fixed point."""
+    return st.builds(
+        EncodedPlainUpdate,
+        vector=st.binary(max_size=40),
+        num_examples=st.integers(1, 2**53),
+        train_loss=st.floats(allow_nan=False),
+        train_accuracy=st.floats(0, 1),
+    )
+
+
 PLAN = TrainingConfig(0.1, loss_reduction="sum", drop_last=True)
 WHERE = ParametersReference(1, 3, "0123456789abcdef" * 4)
 
 SAMPLE_MESSAGES = (
     Shutdown(),
-    TrainTask(1, WHERE, PLAN, ("alice",)),
-    TrainTask(2**31 - 1, WHERE, TrainingConfig(1e-300, 7, 3, "mean"), ("bob", "sue", "é", "\U0001f600", "x" * 200)),
+    TrainTask(1, WHERE, PLAN, (ClientMessage("alice"),)),
+    TrainTask(
+        2**31 - 1,
+        WHERE,
+        TrainingConfig(1e-300, 7, 3, "mean"),
+        tuple(ClientMessage(name, b"to " + name.encode()) for name in ("bob", "sue", "é", "\U0001f600", "x" * 200)),
+        b"to all",
+    ),
+    StageTask(1, "advertise", (ClientMessage("alice"), ClientMessage("bob", b"for bob")), b"for both"),
+    StageTask(2**31 - 1, "unmask", (ClientMessage("\U0001f600", bytes(40)),)),
     WorkerReady("f" * 64, "synthetic"),
     WorkerFailed("no such file"),
     TrainResult(3, "bob", bytes(range(40))),
     TrainResult(70_000, "sue", b""),
+    StageResult(3, "share", "bob", bytes(range(40))),
+    StageResult(1, "consistency", "sue", b""),
     ClientFailed(1, "alice", "it has no examples"),
     ClientFailed(2, "bob", "x" * 300, is_defect=True),
 )
@@ -87,6 +121,11 @@ SAMPLE_MESSAGES = (
 SAMPLE_UPDATES = (
     PlainUpdate({"weighted_delta": bytes(range(48)), "weight": bytes(4)}, 17, 0.25, 0.75),
     PlainUpdate({str(number): b"" for number in range(20)}, 2**53, float("inf"), 0.0),
+)
+
+SAMPLE_ENCODED_UPDATES = (
+    EncodedPlainUpdate(bytes(range(48)), 17, 0.25, 0.75),
+    EncodedPlainUpdate(b"", 2**53, float("inf"), 0.0),
 )
 
 
@@ -159,7 +198,9 @@ _WRONG_VALUES: st.SearchStrategy[Any] = st.recursive(
         st.text(st.characters(codec="utf-8"), max_size=10),
         st.binary(max_size=10),
         st.sampled_from(["x" * 100_000, b"x" * 100_000, [1] * 10_000, "", -1, 0, 2**64 - 1, 1e308]),
-        st.sampled_from(["TrainTask", "Shutdown", "WorkerReady", "WorkerFailed", "TrainResult", "ClientFailed"]),
+        st.sampled_from(
+            ["TrainTask", "StageTask", "Shutdown", "WorkerReady", "WorkerFailed", "TrainResult", "StageResult"]
+        ),
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
     max_leaves=4,

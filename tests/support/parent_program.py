@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 import cloudpickle
-from federation import LineTask, Points, make_experiment, publish
+from federation import LineTask, Points, make_experiment, publish, told
 
 from clients.worker_process import WorkerSetup
 from clients.worker_process import main as worker_main
@@ -51,6 +51,6 @@ if __name__ == "__main__":
         sys.stdout.write(f"{memory.name}\n")
         sys.stdout.flush()
         reference = publish(memory.slots, memory.slots._slots[0])
-        message = TrainTask(1, reference, experiment.training, ("ann",))
+        message = TrainTask(1, reference, experiment.training, told(["ann"]))
         setup = WorkerSetup(experiment, cloudpickle.dumps(task), memory.name, logging.WARNING)
         run(ProcessEngine(2, worker_main, setup), encode(message))

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from federation import LineTask, PointsData, make_data, make_experiment, make_federation
-from scripted_engine import Dies, Reply, ScriptedEngine
+from scripted_engine import Dies, Reply, ScriptedEngine, Task
 
 from fedgdl.config import EngineConfig, StrategyConfig
 from fedgdl.wire import (
@@ -64,6 +64,11 @@ class Scene:
         """The model."""
         return self.federation.parameters.vector
 
+    @property
+    def train_tasks(self) -> list[TrainTask]:
+        """The tasks to train, in the order in which they were sent."""
+        return [task for _, task in self.engine.tasks if isinstance(task, TrainTask)]
+
     def started(self) -> "Scene":
         """Starts the workers and returns the scene."""
         self.coordinator.start()
@@ -78,19 +83,24 @@ class Scene:
         """Returns what a worker says at its start."""
         return self.greetings.get(worker_id, [self.ready()])
 
-    def answer(self, worker_id: int, task: TrainTask) -> Iterable[Reply]:
+    def answer(self, worker_id: int, task: Task) -> Iterable[Reply]:
         """Yields what a worker says to a task."""
         if self.arrival:
-            self.holders |= dict.fromkeys(task.client_ids, worker_id)
+            self.holders |= dict.fromkeys(clients_of(task), worker_id)
             for client_id in self.arrival if len(self.holders) == len(self.arrival) else ():
                 reply = self.lines[client_id]
                 assert isinstance(reply, bytes)
                 self.engine.say(self.holders[client_id], reply)
             return
-        for client_id in task.client_ids:
+        for client_id in clients_of(task):
             yield encode(TrainStarted(task.round_index, client_id))
             lines = self.lines.get(client_id, result(client_id, task.round_index))
             yield from [lines] if isinstance(lines, bytes | Dies) else lines
+
+
+def clients_of(task: Task) -> tuple[str, ...]:
+    """Returns whom a task names."""
+    return tuple(client.client_id for client in task.clients)
 
 
 def result(client_id: str, round_index: int = 1, **changes: Any) -> bytes:

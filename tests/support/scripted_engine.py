@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fedgdl.wire import Codec, ToWorker, TrainTask
+from fedgdl.wire import Codec, StageTask, ToWorker, TrainTask
 from server.engines import EngineEvent, FrameArrived, WorkerLost
 
-__all__ = ["Dies", "Reply", "ScriptedEngine"]
+__all__ = ["Dies", "Reply", "ScriptedEngine", "Task"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Dies:
 
 
 Reply: TypeAlias = bytes | Dies
+Task: TypeAlias = TrainTask | StageTask
 
 
 class ScriptedEngine:
@@ -42,10 +43,10 @@ class ScriptedEngine:
         self,
         num_workers: int,
         greet: Callable[[int], Iterable[Reply]],
-        answer: Callable[[int, TrainTask], Iterable[Reply]],
+        answer: Callable[[int, Task], Iterable[Reply]],
     ) -> None:
         self.num_workers = num_workers
-        self.tasks: list[tuple[int, TrainTask]] = []
+        self.tasks: list[tuple[int, Task]] = []
         self.replaced: list[tuple[int, str]] = []
         self.num_started = 0
         self.bytes_up, self.bytes_down = 0, 0
@@ -65,7 +66,7 @@ class ScriptedEngine:
         """Has a worker answer a task, if it lives."""
         self.bytes_down += len(frame)
         task = self._codec.decode(frame)
-        assert isinstance(task, TrainTask)
+        assert isinstance(task, TrainTask | StageTask)
         self.tasks.append((worker_id, task))
         if worker_id in self._living:
             self._play(worker_id, self._answer(worker_id, task))

@@ -223,6 +223,15 @@ def test_nothing_is_left_and_nothing_is_said_after_a_run_with_a_killed_worker(st
     assert not Path("/dev/shm", block).exists()  # noqa: S108 (read, not written)
 
 
+@pytest.mark.parametrize("start_method", ["default", "spawn"], ids=["logs by pipe", "logs by queue"])
+def test_lost_workers_leave_no_files_open_while_the_run_goes_on(start_method: str) -> None:
+    """But for the last one or two, whose log may still be coming to its end."""
+    finished = run_program("lose", start_method)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    (line,) = [line for line in finished.stdout.splitlines() if line.startswith("more files: ")]
+    assert int(line.removeprefix("more files: ")) <= 2
+
+
 def test_too_few_file_descriptors_are_an_engine_error_and_leave_nothing() -> None:
     finished = run_program("starve", "default")
     assert (finished.returncode, finished.stderr) == (0, "")

@@ -21,35 +21,36 @@ Example:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from experiments.attacks.mailboxes import Email, OneEmailTask
 from experiments.simulation import simulate
-from fedgdl.config import EngineConfig, Experiment, FaultsConfig
-from fedgdl.data import BagExamples, PreparedDataset
-from fedgdl.errors import ConfigError
+from fedgdl.config import EngineConfig, Experiment, FaultsConfig, PartitionConfig
+from fedgdl.data import PreparedDataset
+from fedgdl.errors import ConfigError, RunFailed
 from fedgdl.federated import make_strategy
-from fedgdl.federated.tasks.spam import SpamTask
 from fedgdl.parameters import Layout
 from fedgdl.progress import watched
-from fedgdl.seeding import stream
+from fedgdl.wire import PlainUpdate
 from server.aggregation import read_plain_update
 from server.recorder import Recorder
 
-__all__ = ["Email", "Finding", "Reading", "attack_emails", "draw_emails", "read_words"]
+__all__ = [
+    "VICTIM",
+    "Finding",
+    "Reading",
+    "attack_emails",
+    "one_round",
+    "read_words",
+    "score",
+    "update_seen",
+]
 
-VICTIM = "bob"
-
-
-@dataclass(frozen=True, slots=True)
-class Email:
-    """The victim's one e-mail, the simulator's truth: its distinct word ids (n,) and its label, 1 for spam."""
-
-    word_ids: npt.NDArray[np.int64]
-    label: int
+VICTIM: Final = "bob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,27 @@ class Finding:
     Attributes:
         email: the truth.
         reading: what the attacker says.
-        precision: the share of the words read that are in the e-mail; 0 if none was read.
-        recall: the share of the e-mail's words that were read, of those the model knows.
+        hits: how many of the words read are in the e-mail.
     """
 
     email: Email
     reading: Reading
-    precision: float
-    recall: float
+    hits: int
+
+    @property
+    def precision(self) -> float:
+        """The share of the words read that are in the e-mail; 0 if none was read."""
+        return self.hits / len(self.reading.word_ids) if len(self.reading.word_ids) else 0.0
+
+    @property
+    def recall(self) -> float:
+        """The share of the e-mail's words that were read, of those the model knows."""
+        return self.hits / len(self.email.word_ids) if len(self.email.word_ids) else 0.0
+
+    @property
+    def is_label_right(self) -> bool:
+        """Whether spam was taken for spam, or ham for ham."""
+        return self.reading.label == self.email.label
 
 
 def read_words(delta: npt.NDArray[Any]) -> Reading:
@@ -107,110 +121,64 @@ def attack_emails(
         mail: its data, which gives the vocabulary.
         emails: the victim's e-mail in each round.
         protocol: `"fedsgd"`: one step from the parameters sent; `"fedavg"`: as many epochs as configured.
+
+    Raises:
+        ConfigError: the configuration protects updates, or encodes them.
+        RunFailed: the victim sent no update.
     """
-    training = msgspec.structs.replace(experiment.training, drop_last=False)
+    if experiment.aggregation.is_encoded:
+        message = (
+            f"against {protocol}, updates are read as they are, in the clear: aggregation.exact and "
+            'aggregation.kind = "secagg" do not go with it (fedgdl attack words --against secagg)'
+        )
+        raise ConfigError(message)
+    experiment = one_round(experiment)
     if protocol == "fedsgd":
-        training = msgspec.structs.replace(training, epochs=1)
-    experiment = msgspec.structs.replace(
+        training = msgspec.structs.replace(experiment.training, epochs=1)
+        experiment = msgspec.structs.replace(experiment, training=training)
+    return [_attack(experiment, mail, email) for email in watched(emails, "attacking")]
+
+
+def one_round(experiment: Experiment) -> Experiment:
+    """Returns the experiment as a single round of all clients in this process, without faults.
+
+    Who the clients are, an attack says itself: the partition of the data does not matter.
+    """
+    return msgspec.structs.replace(
         experiment,
         rounds=1,
         cohort_size=None,
-        training=training,
+        data=msgspec.structs.replace(experiment.data, partition=PartitionConfig()),
+        training=msgspec.structs.replace(experiment.training, drop_last=False),
         strategy=msgspec.structs.replace(experiment.strategy, min_updates=1),
         faults=FaultsConfig(),
         engine=EngineConfig(kind="inline"),
     )
-    return [_attack(experiment, mail, email) for email in watched(emails, "attacking")]
 
 
-def draw_emails(mail: PreparedDataset, count: int, seed: int) -> list[Email]:
-    """Returns e-mails drawn from all clients' training data, without repetition; none without a word.
-
-    Args:
-        mail: the data.
-        count: how many.
-        seed: decides which.
+def update_seen(recorder: Recorder, experiment: Experiment, client_id: str) -> tuple[PlainUpdate, npt.NDArray[Any]]:
+    """Returns a client's plain update and its delta, from the coordinator's record alone.
 
     Raises:
-        ConfigError: there are not so many, or the data has no bags of words.
+        RunFailed: the client sent none.
     """
-    everything = [mail.client(client_id) for client_id in mail.client_ids]
-    clients = [client for client in everything if isinstance(client, BagExamples)]
-    if len(clients) < len(everything):
-        message = f"the data set {mail.source.name!r} ({mail.source.title}) has no e-mails to draw from"
-        raise ConfigError(message)
-    sizes = [np.diff(client.offsets) for client in clients]
-    with_words = np.flatnonzero(np.concatenate(sizes))
-    starts = np.cumsum([0, *(len(client) for client in clients)])
-    if not 1 <= count <= len(with_words):
-        message = f"expected from 1 to {len(with_words):,} e-mails, got {count:,}"
-        raise ConfigError(message)
-    rows = stream(seed, "attack words").choice(with_words, size=count, replace=False)
-    emails = []
-    for row in rows:
-        which = int(np.searchsorted(starts, row, side="right")) - 1
-        one = clients[which].slice(int(row - starts[which]), int(row - starts[which]) + 1)
-        emails.append(Email(np.array(one.token_ids), int(one.labels[0])))
-    return emails
+    payload = next((record.payload for record in recorder.payloads if record.client_id == client_id), None)
+    if payload is None:
+        message = f"{client_id} sent no update; there is nothing to read"
+        raise RunFailed(message)
+    sent = recorder.parameters[1]
+    layout = Layout.of({"all": sent.shape}, experiment.dtype)
+    shapes = make_strategy(experiment.strategy).sum_shapes(layout)
+    update, terms = read_plain_update(payload, shapes, sent.dtype)
+    return update, terms["weighted_delta"] / terms["weight"][0]
+
+
+def score(email: Email, reading: Reading) -> Finding:
+    """Returns how well an e-mail was read."""
+    return Finding(email, reading, hits=len(np.intersect1d(reading.word_ids, email.word_ids)))
 
 
 def _attack(experiment: Experiment, mail: PreparedDataset, email: Email) -> Finding:
     recorder = Recorder(keep=True)
-    simulate(experiment, task=_OneEmailTask(mail, email), recorder=recorder)
-    delta = _delta_seen(recorder, experiment)
-    reading = read_words(delta)
-    found, truth = set(reading.word_ids.tolist()), set(email.word_ids.tolist())
-    hits = len(found & truth)
-    return Finding(
-        email,
-        reading,
-        precision=hits / len(found) if found else 0.0,
-        recall=hits / len(truth) if truth else 0.0,
-    )
-
-
-def _delta_seen(recorder: Recorder, experiment: Experiment) -> npt.NDArray[Any]:
-    """Returns the victim's delta, from the coordinator's record alone."""
-    sent = recorder.parameters[1]
-    layout = Layout.of({"all": sent.shape}, experiment.dtype)
-    shapes = make_strategy(experiment.strategy).sum_shapes(layout)
-    payload = next(record.payload for record in recorder.payloads if record.client_id == VICTIM)
-    _, terms = read_plain_update(payload, shapes, sent.dtype)
-    delta: npt.NDArray[Any] = terms["weighted_delta"] / terms["weight"][0]
-    return delta
-
-
-@dataclass(frozen=True, slots=True)
-class _OneEmailData:
-    """A population of one client that has one e-mail."""
-
-    mail: PreparedDataset
-    emails: BagExamples
-    client_ids: tuple[str, ...] = (VICTIM,)
-    fingerprint: str = "one e-mail"
-    description: str = "one e-mail of one client"
-
-    @property
-    def is_synthetic(self) -> bool:
-        return self.mail.is_synthetic
-
-    @property
-    def num_words(self) -> int:
-        return self.mail.num_words
-
-    @property
-    def test(self) -> BagExamples:
-        return self.emails
-
-    def client(self, client_id: str) -> BagExamples:
-        return self.emails
-
-
-class _OneEmailTask(SpamTask):
-    """The spam task on a victim's one e-mail."""
-
-    def __init__(self, mail: PreparedDataset, email: Email) -> None:
-        self._data = _OneEmailData(mail, BagExamples.of([email.word_ids.tolist()], [email.label]))
-
-    def load_data(self, experiment: Experiment) -> _OneEmailData:
-        return self._data
+    simulate(experiment, task=OneEmailTask(mail, {VICTIM: email}), recorder=recorder)
+    return score(email, read_words(update_seen(recorder, experiment, VICTIM)[1]))

@@ -7,7 +7,7 @@ import typer
 from experiments.commands.output import JsonOption, SetOption, error_console, print_json
 
 if TYPE_CHECKING:
-    from experiments.attacks.words import Finding
+    from experiments.attacks.mailboxes import Email
     from fedgdl.data import PreparedDataset
 
 __all__ = ["app"]
@@ -15,6 +15,7 @@ __all__ = ["app"]
 app = typer.Typer(help="Attack a federation, seeing only what its coordinator sees.", no_args_is_help=True)
 
 _BOOK_EMAIL: Final = "my computer password is pizza"
+_USUAL_COHORT: Final = 10
 
 
 @app.callback()
@@ -33,90 +34,102 @@ def words(
         int | None, typer.Option(min=1, help="Attack so many e-mails of the training data instead, one a round.")
     ] = None,
     against: Annotated[
-        Literal["fedavg", "fedsgd"], typer.Option(help="The protocol: configured epochs, or a single step.")
+        Literal["fedavg", "fedsgd", "secagg"],
+        typer.Option(
+            help="The protocol: updates in the clear after the configured epochs, or after a single step; "
+            "or after the configured epochs, masked, among those of other clients."
+        ),
     ] = "fedavg",
+    clients: Annotated[
+        int | None,
+        typer.Option(
+            help=f"How many take part against secagg, one e-mail each, Bob included; usually {_USUAL_COHORT}."
+        ),
+    ] = None,
     config: Annotated[str, typer.Option(help="The experiment whose data and training are used.")] = "spam",
     overrides: SetOption = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show the words of real e-mails too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read Bob's e-mail out of the update he sends after training on it alone."""
-    import numpy as np
+    """Read Bob's e-mail out of what he sends after training on it alone; where that is masked, try to."""
+    from msgspec.structs import replace
 
-    from experiments.attacks.words import Email, attack_emails, draw_emails
+    from experiments.attacks.mailboxes import draw_cohorts, draw_emails
+    from experiments.attacks.words import attack_emails
+    from experiments.commands.attack_words import describe, describe_masked, print_findings, print_masked_findings
     from experiments.progress import work_bar
     from experiments.simulation import load_config
-    from fedgdl.data import distinct_tokens, load_dataset
+    from fedgdl.config import check_cohort
+    from fedgdl.data import load_dataset
 
-    if text is not None and emails is not None:
-        message = "--text and --emails exclude each other"
-        raise typer.BadParameter(message)
+    _check_options(text, emails, against, clients)
     experiment = load_config(config, overrides or ())
     console = error_console()
     with work_bar(console):
         mail = load_dataset(experiment.data, experiment.seed)
     unknown: list[str] = []
     if emails is None:
-        tokens = sorted(distinct_tokens(_BOOK_EMAIL if text is None else text))
-        unknown = [token for token in tokens if token not in mail.vocabulary]
-        victims = [Email(mail.vocabulary.encode(tokens)[0], int(label == "spam"))]
-        if len(victims[0].word_ids) == 0:
-            message = f"no word of this e-mail is in the vocabulary of {mail.description}; the model cannot see it"
-            raise typer.BadParameter(message, param_hint="--text")
+        victim, unknown = _own_email(mail, _BOOK_EMAIL if text is None else text, label)
+        victims = [victim]
     else:
         victims = draw_emails(mail, emails, experiment.seed)
-    with work_bar(console):
-        findings = attack_emails(experiment, mail, victims, against)
-    is_shown = emails is None or mail.is_synthetic or reveal
-    document = {
+    document: dict[str, Any] = {
         "attack": "words",
         "against": against,
         "data_description": mail.description,
         "data_is_synthetic": mail.is_synthetic,
-        "precision": float(np.mean([finding.precision for finding in findings])),
-        "recall": float(np.mean([finding.recall for finding in findings])),
-        "labels_right": sum(finding.reading.label == finding.email.label for finding in findings),
         "unknown_words": unknown,
-        "emails": [_describe(finding, mail, is_shown=is_shown) for finding in findings],
     }
+    are_all_shown = mail.is_synthetic or reveal
+    is_bob_shown = are_all_shown or emails is None
+    if against == "secagg":
+        from experiments.attacks.masked_words import attack_masked_emails  # it loads cryptography
+
+        num_clients = _USUAL_COHORT if clients is None else clients
+        check_cohort(replace(experiment.aggregation, kind="secagg"), num_clients, f"--clients {num_clients}")
+        cohorts = draw_cohorts(mail, victims, num_clients, experiment.seed)
+        with work_bar(console):
+            masked = attack_masked_emails(experiment, mail, cohorts)
+        document |= describe_masked(masked, mail, is_bob_shown=is_bob_shown, are_all_shown=are_all_shown)
+    else:
+        with work_bar(console):
+            findings = attack_emails(experiment, mail, victims, against)
+        document |= describe(findings, mail, is_shown=is_bob_shown)
     if as_json:
         print_json(document)
     else:
-        _print(document)
+        (print_masked_findings if against == "secagg" else print_findings)(document)
 
 
-def _describe(finding: "Finding", mail: "PreparedDataset", *, is_shown: bool) -> dict[str, Any]:
-    description: dict[str, Any] = {
-        "num_words": len(finding.email.word_ids),
-        "num_words_read": len(finding.reading.word_ids),
-        "precision": finding.precision,
-        "recall": finding.recall,
-        "label": _label(finding.email.label),
-        "label_read": _label(finding.reading.label),
-    }
-    if is_shown:
-        description["words_read"] = [mail.vocabulary.word(word_id) for word_id in finding.reading.word_ids.tolist()]
-    return description
+def _check_options(text: str | None, emails: int | None, against: str, clients: int | None) -> None:
+    """Refuses options that do not go together.
+
+    Raises:
+        typer.BadParameter: says which, and what to do.
+    """
+    if text is not None and emails is not None:
+        message = "--text and --emails exclude each other"
+        raise typer.BadParameter(message)
+    if clients is not None and against != "secagg":
+        message = f"against {against} Bob's update is read by itself; --clients goes with --against secagg"
+        raise typer.BadParameter(message, param_hint="--clients")
+    if clients is not None and clients < 2:
+        message = f"with {clients} there is nobody among whom Bob could hide; take 2 or more"
+        raise typer.BadParameter(message, param_hint="--clients")
 
 
-def _label(label: int | None) -> str | None:
-    return None if label is None else ("ham", "spam")[label]
+def _own_email(mail: "PreparedDataset", text: str, label: str) -> "tuple[Email, list[str]]":
+    """Returns an e-mail of one's own, and those of its words that the vocabulary does not know.
 
+    Raises:
+        typer.BadParameter: it knows none.
+    """
+    from experiments.attacks.mailboxes import Email
+    from fedgdl.data import distinct_tokens
 
-def _print(document: dict[str, Any]) -> None:
-    typer.echo(f"vocabulary: {document['data_description']}")
-    once = "Bob trains on one e-mail" if len(document["emails"]) == 1 else "In each round Bob trains on one e-mail"
-    typer.echo(f"{once} ({document['against']}); the coordinator reads his update:")
-    for email in document["emails"]:
-        shown = " ".join(email["words_read"]) if "words_read" in email else "(words hidden; --reveal shows them)"
-        typer.echo(
-            f"  {email['num_words_read']} words, {email['label_read']}: {shown}\n"
-            f"    precision {email['precision']:.3f}, recall {email['recall']:.3f}, it was {email['label']}"
-        )
-    if document["unknown_words"]:
-        typer.echo(f"not in the vocabulary, so the model never saw: {' '.join(document['unknown_words'])}")
-    count = len(document["emails"])
-    typer.echo(
-        f"{count} {'e-mail' if count == 1 else 'e-mails'}: precision {document['precision']:.3f}, "
-        f"recall {document['recall']:.3f}, {document['labels_right']} of {count} labels right"
-    )
+    tokens = sorted(distinct_tokens(text))
+    email = Email(mail.vocabulary.encode(tokens)[0], int(label == "spam"))
+    if len(email.word_ids) == 0:
+        message = f"no word of this e-mail is in the vocabulary of {mail.description}; the model cannot see it"
+        raise typer.BadParameter(message, param_hint="--text")
+    return email, [token for token in tokens if token not in mail.vocabulary]

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import load_config
-from experiments.attacks.words import Email, attack_emails, draw_emails, read_words
+from experiments import load_config, simulate
+from experiments.attacks.mailboxes import Email, OneEmailTask, draw_emails
+from experiments.attacks.words import attack_emails, read_words, update_seen
 from fedgdl.data import load_dataset
-from fedgdl.errors import ConfigError
+from fedgdl.errors import ConfigError, RunFailed
+from server.recorder import Recorder
 
 BOOK_WORDS = ["my", "computer", "password", "is", "pizza"]
 SYNTHETIC = ["data.source=synthetic-mail", "data.examples=1000"]
@@ -29,16 +31,12 @@ def test_the_book_s_e_mail_is_read_whole_with_its_label(protocol: str, label: in
 
 def test_the_book_s_own_change_of_each_word_is_one_step_of_0_0025() -> None:
     """One ham e-mail, weights zero: p = 1/2, d(p - 0)^2/dw = 2 p p (1 - p) = 1/4, times the step size 0.01."""
-    from experiments.attacks import words
-    from experiments.simulation import simulate
-    from server.recorder import Recorder
-
     experiment = load_config("spam", [*SYNTHETIC, "rounds=1", "engine.kind=inline", "dtype=float64"])
     mail = load_dataset(experiment.data, experiment.seed)
     email = Email(mail.vocabulary.encode(BOOK_WORDS)[0], 0)
     recorder = Recorder(keep=True)
-    simulate(experiment, task=words._OneEmailTask(mail, email), recorder=recorder)
-    delta = words._delta_seen(recorder, experiment)
+    simulate(experiment, task=OneEmailTask(mail, {"bob": email}), recorder=recorder)
+    _, delta = update_seen(recorder, experiment, "bob")
     np.testing.assert_allclose(delta[email.word_ids], -0.0025, rtol=1e-15)
     assert np.count_nonzero(delta) == 5
 
@@ -61,14 +59,17 @@ def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
     assert all(finding.reading.label == finding.email.label for finding in findings)
 
 
-def test_drawn_e_mails_are_distinct_rows_of_the_training_data_and_seeded() -> None:
-    experiment = load_config("spam", SYNTHETIC)
+@pytest.mark.parametrize("protection", ["aggregation.kind=secagg", "aggregation.exact=true"])
+def test_updates_that_are_not_in_the_clear_are_not_read_as_if_they_were(protection: str) -> None:
+    experiment = load_config("spam", [*SYNTHETIC, protection])
     mail = load_dataset(experiment.data, experiment.seed)
-    emails, again = draw_emails(mail, 50, seed=1), draw_emails(mail, 50, seed=1)
-    assert len({(tuple(email.word_ids), email.label) for email in emails}) == 50
-    assert all(np.array_equal(one.word_ids, other.word_ids) for one, other in zip(emails, again, strict=True))
-    with pytest.raises(ConfigError, match="from 1 to 800"):
-        draw_emails(mail, 801, seed=1)
+    with pytest.raises(ConfigError, match="--against secagg"):
+        attack_emails(experiment, mail, draw_emails(mail, 1, seed=1))
+
+
+def test_a_client_that_sent_nothing_cannot_be_read() -> None:
+    with pytest.raises(RunFailed, match="bob sent no update"):
+        update_seen(Recorder(keep=True), load_config("spam", SYNTHETIC), "bob")
 
 
 def test_an_update_in_which_nothing_moved_gives_nothing_away() -> None:

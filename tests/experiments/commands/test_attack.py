@@ -54,3 +54,84 @@ def test_words_of_real_e_mails_are_counts_unless_revealed(tmp_path: Path, real_d
     finished = fedgdl(*arguments, cwd=tmp_path, data=real_data)
     assert ("words hidden" in finished.stdout) != is_revealed
     assert json.dumps(document)
+
+
+def test_against_secure_aggregation_one_vector_is_noise_the_sum_tells_and_colluders_too(tmp_path: Path) -> None:
+    document = fedgdl_json("attack", "words", "--against", "secagg", "--emails", "8", *SYNTHETIC, cwd=tmp_path)
+    assert (document["against"], document["num_clients"], len(document["emails"])) == ("secagg", 10, 8)
+    assert document["is_at_chance"]  # wrongly not in one of a million runs at most
+    for view in document["masked"].values():
+        assert view["expected_num_hits"] == pytest.approx(
+            sum(
+                email["num_words"] * email["masked"][name]["num_words_read"]
+                for email in document["emails"]
+                for name, other in document["masked"].items()
+                if other is view
+            )
+            / document["num_vocabulary_words"]
+            / 8
+        )
+        assert min(view["hits_p_value"], view["labels_p_value"]) >= document["p_value_level"] == 1e-6 / 8
+    mean_words = sum(email["num_words"] for email in document["emails"]) / 8
+    assert document["chance_precision"] == pytest.approx(mean_words / document["num_vocabulary_words"])
+    told = document["sum"]
+    assert 0.6 < told["recall"] <= 1.0
+    assert document["chance_precision"] < told["precision"] < 0.5
+    assert told["num_words_read"] <= told["num_cohort_words"]
+    assert (document["collusion"]["precision"], document["collusion"]["recall"]) == (1.0, 1.0)
+    assert document["collusion"]["labels_right"] == 8
+    assert all("words_read" in email["sum"] and "words_read" in email["collusion"] for email in document["emails"])
+
+
+def test_people_get_a_table_of_what_secure_aggregation_hides_and_what_not(tmp_path: Path) -> None:
+    finished = fedgdl("attack", "words", "--against", "secagg", "--clients", "4", *SYNTHETIC, cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    lines = finished.stdout.splitlines()
+    (colluding,) = [line for line in lines if line.startswith("a sum of two")]
+    assert colluding.split()[-6:] == ["5", "1.0000", "1.0000", "1", "of", "1"]
+    assert "Bob and 3 others train on one e-mail each (secagg)" in finished.stdout
+    assert any(line.startswith("the sum over all 4") for line in lines)
+    assert "is read no better than by blind guessing" in finished.stdout
+    assert "with the other one's help: computer is my password pizza" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "secagg", "--clients", "1"], "with 1 there is nobody among whom Bob could hide"),
+        (["--clients", "4"], "--clients goes with --against secagg"),
+        (["--against", "secagg", "--clients", "2"], "set aggregation.min_cohort=2 if you mean it"),
+        (["--against", "secagg", "--clients", "802"], "expected from 2 to 801 clients"),
+        (["--against", "secagg", "--emails", "801"], "expected from 1 to 800 e-mails"),
+        (["--set", "aggregation.kind=secagg"], "--against secagg"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_a_hint(tmp_path: Path, arguments: list[str], message: str) -> None:
+    finished = fedgdl("attack", "words", *SYNTHETIC, *arguments, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert message in " ".join(finished.stderr.replace("│", " ").split())
+    assert "Traceback" not in finished.stderr
+
+
+def test_two_clients_may_be_asked_for(tmp_path: Path) -> None:
+    asked_for = ["--clients", "2", "--set", "aggregation.min_cohort=2"]
+    document = fedgdl_json("attack", "words", "--against", "secagg", *asked_for, *SYNTHETIC, cwd=tmp_path)
+    assert document["num_clients"] == 2
+    assert document["collusion"]["recall"] == 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_revealed", [False, True])
+def test_words_of_others_real_e_mails_are_counts_unless_revealed(
+    tmp_path: Path, real_data: Path, is_own: bool, is_revealed: bool
+) -> None:
+    arguments = ["attack", "words", "--against", "secagg", "--config", "spam-book", "--clients", "4"]
+    arguments += ([] if is_own else ["--emails", "1"]) + (["--reveal"] if is_revealed else [])
+    (email,) = fedgdl_json(*arguments, cwd=tmp_path, data=real_data)["emails"]
+    assert ("words_read" in email["sum"]) == is_revealed
+    assert all(("words_read" in view) == is_revealed for name, view in email["masked"].items() if name != "as_update")
+    assert ("words_read" in email["collusion"]) == (is_own or is_revealed)
+    printed = fedgdl(*arguments, cwd=tmp_path, data=real_data).stdout
+    assert ("words of others' e-mails are hidden" in printed) != is_revealed
+    assert ("  the sum: " in printed) == is_revealed

@@ -66,6 +66,9 @@ def test_wheel_has_every_module_and_data_file(wheel_names: set[str]) -> None:
     configs = {name for name in source_files("*.toml") if name.startswith("experiments/configs/")}
     assert configs
     assert configs <= wheel_names
+    pages = source_files("*.html")
+    assert "experiments/audit/audit.html" in pages
+    assert pages <= wheel_names
     assert {f"{package}/py.typed" for package in PACKAGES} <= wheel_names
     assert source_files("*.py") == {name for name in wheel_names if name.endswith(".py")}
 

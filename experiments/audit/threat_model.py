@@ -1,0 +1,183 @@
+"""Who is assumed to do what, what is protected from whom, and what is not: in plain words, for one run.
+
+Not here: the protocol itself (`clients.protection.secagg`, `server.aggregation.secagg`).
+
+Example:
+    >>> from fedgdl.config import Experiment, TrainingConfig
+    >>> sections = threat_model(Experiment("one", "spam", TrainingConfig(learning_rate=0.1)), {})
+    >>> sections[0].heading
+    'What is protected'
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fedgdl.config import Experiment
+
+__all__ = ["Section", "threat_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the statements below it."""
+
+    heading: str
+    statements: tuple[str, ...]
+
+
+_ON_ONE_MACHINE: Final = (
+    "This was a simulation: all clients and the coordinator ran on one machine, and whoever owns it could read "
+    "everything. It shows what a coordinator would receive; it protects nobody from that machine's owner."
+)
+
+_METADATA: Final = (
+    "Who took part, who left and in which stage, how many bytes each message has and when it came. Training takes "
+    "longer with more examples, so the times below hint at each client's number of examples."
+)
+
+
+def threat_model(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Returns what holds for a run.
+
+    Args:
+        experiment: the resolved configuration.
+        protection: what protects it, as `experiments.protection.describe` says; empty for a plain run.
+    """
+    if not experiment.aggregation.is_private:
+        return _plain(is_exact=experiment.aggregation.exact)
+    return (
+        Section("Who is assumed to do what", _assumptions(experiment, protection)),
+        Section("What is protected, and from whom", _protected(experiment, protection)),
+        Section("What is not protected", _unprotected(protection)),
+    )
+
+
+def _plain(*, is_exact: bool) -> tuple[Section, ...]:
+    fixed_point = ("Fixed point hides nothing: it is a number format, known to everybody.",) if is_exact else ()
+    return (
+        Section(
+            "What is protected",
+            (
+                (
+                    "Nothing is protected from the coordinator: it receives every client's update, number of "
+                    "examples, training loss and accuracy in the clear. So does whoever reads its traffic, or the "
+                    "file of received messages beside this page."
+                ),
+                *fixed_point,
+                (
+                    "The clients' examples themselves are not sent. But updates tell of them: from the update of a "
+                    "text model one reads words that the client trained on."
+                ),
+            ),
+        ),
+        Section("What else to know", (_ON_ONE_MACHINE,)),
+    )
+
+
+def _assumptions(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[str, ...]:
+    threshold = protection["threshold"]
+    if protection["graph"] == "complete":
+        colluding = (
+            f"Up to {protection['max_colluders']} of the {protection['num_clients']} clients of a cohort may tell it "
+            f"all they know. It takes {threshold} shares to open a secret, no honest client gives away shares of both "
+            "secrets of another, and two or more honest clients remain in the sum."
+        )
+    else:
+        bits = protection["privacy_bits"]
+        chance = "nil" if bits is None else f"below 2 to the power of {-bits:.0f}"
+        colluding = (
+            f"Up to {experiment.aggregation.corrupt_share:.0%} of a cohort may tell it all they know, chosen without "
+            f"knowing who is whose neighbour. Each client deals shares to {protection['degree']} neighbours, "
+            f"{threshold} of them open a secret; the probability that this helps them to more than the sum is {chance}."
+        )
+    return (
+        (
+            "The coordinator is honest but curious: it follows the protocol, keeps everything it receives, and "
+            "computes from it whatever it can."
+        ),
+        colluding,
+        (
+            "Clients can tell each other's signatures: their identities were agreed on beforehand. Here the simulation "
+            "handed them out; in earnest it takes somebody whom all trust."
+        ),
+    )
+
+
+def _protected(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        (
+            "From the coordinator, and from whoever reads its traffic: every client's update, number of examples, "
+            "loss and accuracy. It learns sums over the clients that stayed, at least "
+            f"{protection['min_survivors']}, and no more of them."
+        ),
+        "From the other clients: the same. They see public keys, sealed shares, signatures, and each new model.",
+        (
+            "A coordinator that sends clients different models or rules is caught: their signatures cover these, "
+            "and do not match."
+        ),
+        _lies_about_survivors(experiment, protection),
+    )
+
+
+def _lies_about_survivors(experiment: Experiment, protection: Mapping[str, Any]) -> str:
+    threshold = protection["threshold"]
+    if not experiment.aggregation.consistency:
+        return (
+            "A coordinator that tells clients different lists of who has left is not caught here: they do not sign "
+            "the list (aggregation.consistency = false). With it, it could read updates."
+        )
+    if protection["graph"] == "complete":
+        return (
+            "A coordinator that tells clients different lists of who has left is caught, as long as fewer than "
+            f"{2 * threshold - protection['num_clients']} clients help it: each signs one list, and answers only when "
+            f"{threshold} have signed the same."
+        )
+    enough = 2 * threshold - protection["degree"] - 1  # both lists need the signatures of t of a client and its peers
+    helpers = "none" if enough == 1 else f"fewer than {enough}"
+    return (
+        f"A coordinator that tells neighbours different lists of who has left is caught, as long as {helpers} of a "
+        f"client's {protection['degree']} neighbours help it: each client signs one list, and answers only when "
+        f"{threshold} of its neighbourhood have signed the same. The share of clients named above is for a coordinator "
+        "that follows the protocol."
+    )
+
+
+def _unprotected(protection: Mapping[str, Any]) -> tuple[str, ...]:
+    num_clients, max_weight = protection["num_clients"], protection["max_weight"]
+    bound = (
+        f"The bound on a client's number of examples, {max_weight:,}: it is part of the public configuration. Where "
+        "nobody set it, it is the power of two at or above the number of the client that has most."
+    )
+    weights = (bound,) if max_weight > 1 else ()
+    steered = (
+        ("Clients, against a coordinator that chooses their neighbours instead of drawing them at random.",)
+        if protection["graph"] != "complete"
+        else ()
+    )
+    return (
+        (
+            "The sum itself. What stands out in it was in somebody's data, and the sums of many rounds tell more "
+            "than one. Noise would limit this; secure aggregation adds none that stays in the sum."
+        ),
+        (
+            f"With a cohort of {num_clients}, {num_clients - 1} clients that help the coordinator read the last one's "
+            "update: they take their own out of the sum. No aggregation can prevent this."
+        ),
+        _METADATA,
+        *weights,
+        *steered,
+        (
+            "The model, against clients that send wrong updates (poisoning): the coordinator cannot look at a single "
+            "update, so it cannot refuse one for what it holds."
+        ),
+        (
+            "The round, against clients or a coordinator that do not answer (denial of service): with too few left "
+            "there is no sum."
+        ),
+        (
+            "Secrets, against whoever watches the machines that compute with them (side channels): the arithmetic here "
+            "does not take constant time, and Python cannot wipe memory reliably."
+        ),
+        f"{_ON_ONE_MACHINE} The simulator's own files (observer) hold every client's true figures and updates.",
+    )

@@ -45,7 +45,12 @@ class Timing:
 
 
 def take_turns(
-    steps: Mapping[str, Callable[[int], object]], repeats: int, *, burst: int = 1, settling: int = _SETTLING_STEPS
+    steps: Mapping[str, Callable[[int], object]],
+    repeats: int,
+    *,
+    burst: int = 1,
+    settling: int = _SETTLING_STEPS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Times steps of several sides in turn, so that whatever slows the machine down slows all of them.
 
@@ -54,6 +59,7 @@ def take_turns(
         repeats: how many timed steps each side takes.
         burst: how many of them in a row, before it is the next side's turn.
         settling: untimed steps before each such row.
+        clock: tells seconds; `time.process_time` where other programs have the processor at the same time.
 
     Returns:
         The seconds of each timed step, by side.
@@ -65,10 +71,10 @@ def take_turns(
             for turn in range(-settling, min(burst, repeats - first)):
                 index = indices[name]
                 indices[name] = index + 1
-                start = time.perf_counter()
+                start = clock()
                 step(index)
                 if turn >= 0:
-                    seconds[name].append(time.perf_counter() - start)
+                    seconds[name].append(clock() - start)
     return seconds
 
 

@@ -16,6 +16,7 @@ _NAMES: Final = {
     "spam": "a training step of the spam model, against NumPy written by hand",
     "core": "training steps of fourteen small models, against NumPy by hand and PyTorch (if it is installed)",
     "cohort": "small models of many clients trained as one stack, against one after another",
+    "secagg": "secure aggregation: masks, a client, the server, whole rounds; against NumPy and Flower (if installed)",
     "start-up": "from the typed command to the first client's training, and what a worker costs",
 }
 
@@ -51,6 +52,8 @@ def bench(
             _bench_core([row.strip() for row in rows.split(",")] if rows else [], repeats, as_json=as_json)
         elif name == "cohort":
             _bench_cohort(repeats, as_json=as_json)
+        elif name == "secagg":
+            _bench_secagg(repeats, as_json=as_json)
         elif name == "spam":
             _bench_spam(repeats or 300, as_json=as_json)
         else:
@@ -86,6 +89,29 @@ def _bench_cohort(repeats: int | None, *, as_json: bool) -> None:
         return
     _print_table(cohort_table(report))
     _print_where(report.machine, report.versions, report.blas)
+
+
+def _bench_secagg(repeats: int | None, *, as_json: bool) -> None:
+    from experiments.benchmarks.secagg import run
+    from experiments.benchmarks.tables import secagg_rounds_table, secagg_table
+
+    report = run(repeats)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    _print_table(secagg_table(report))
+    for row in report.rows:
+        parts = ", ".join(f"{name} {median_us / 1e3:.2f}" for name, median_us in row.parts.items())
+        typer.echo(f"  {row.name}: {row.what}; {row.repeats} times{f' ({parts} ms)' if parts else ''}")
+    _print_table(secagg_rounds_table(report))
+    vector_aes = {True: "has", False: "has no", None: "may have"}[report.has_vaes]
+    load = "" if report.load_average is None else f"; load average {report.load_average:.1f}"
+    typer.echo(f"the processor {vector_aes} vector instructions for AES (VAES); times are of one core{load}")
+    if "flwr" not in report.versions:
+        typer.echo(
+            "nothing is compared with Flower, which is not installed or of another version: pip install flwr==1.41.0"
+        )
+    _print_where(report.machine, report.versions)
 
 
 def _bench_spam(repeats: int, *, as_json: bool) -> None:

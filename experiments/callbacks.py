@@ -7,6 +7,8 @@ Example:
     ...         self.rounds += 1
 """
 
+from pathlib import Path
+
 from experiments.run_history import RunHistory
 from fedgdl.federated import RoundRecord
 
@@ -18,6 +20,15 @@ class Callback:
 
     def run_started(self, history: RunHistory) -> None:
         """The data is loaded and the model built; the workers are started next."""
+
+    def observer_folder(self, history: RunHistory) -> Path | None:
+        """Returns where the workers of a protected run write what the coordinator must not see.
+
+        Asked after `run_started`; the first callback that names a folder decides. Where none does, it is a temporary
+        one, which is removed when the run has ended, however it did, but for SIGKILL: then `fedgdl-observer-*` is left
+        behind in the folder for temporary files, for whoever runs this alone to read.
+        """
+        return None
 
     def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
         """A round begins."""

@@ -1,12 +1,15 @@
 """The folder of a run: whatever it has to show is on disk as soon as it is known.
 
     config.toml        the resolved configuration; `fedgdl run <folder>/config.toml` repeats the run
-    history.jsonl      one line a finished round, written when the round ends
+    history.jsonl      one line a finished round, written when the round ends; clients' numbers in it are the
+                       simulator's truth, also where the coordinator does not see them
     model.safetensors  the model after the last finished round
     result.json        the whole run as `fedgdl run --json` prints it
     curves.png         loss and accuracy by round
     baselines.png      the same beside central training and clients alone, where that was asked for
     run.log            what the coordinator and the workers logged
+    observer/          of a protected run: what each client counted, which the coordinator never sees
+    audit/             with --audit: every message that reached the coordinator, and a page of what it tells
 
 Example:
     >>> RunFolder(Path("somewhere")).path
@@ -76,6 +79,10 @@ class RunFolder(Callback):
             message = f"the run's folder cannot be made or written to: {error}; give another one with --out"
             raise ConfigError(message) from error
         logger.info("fedgdl %s runs %s on %s", fedgdl.__version__, history.experiment.name, history.data_description)
+
+    def observer_folder(self, history: RunHistory) -> Path | None:
+        """Returns the folder `observer` within the run's."""
+        return None if self.path is None else self.path / "observer"
 
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
         """Adds the round to the history on disk."""

@@ -37,6 +37,8 @@ class RunHistory:
         status: `"done"` when all rounds are over, or the target accuracy is reached, and at least one of them gave a
             new model; `"failed"` when none did, or an error ended the run.
         first_training_time: `time.time()` when the first client's training had begun.
+        protection: what protects the run and how exactly sums are kept, as `experiments.protection.describe` has it;
+            none where updates are not encoded.
         baselines: kind -> what the same task and data gave without federation, where that was asked for.
     """
 
@@ -49,6 +51,7 @@ class RunHistory:
     rounds: list[RoundRecord] = field(default_factory=list)
     status: Literal["running", "done", "interrupted", "failed"] = "running"
     first_training_time: float | None = None
+    protection: dict[str, Any] | None = None
     baselines: dict[str, Baseline] = field(default_factory=dict)
 
     def add_round(self, record: RoundRecord, model: Parameters) -> None:
@@ -60,6 +63,8 @@ class RunHistory:
         """Returns the run as JSON-ready values."""
         target = self.experiment.until_accuracy
         more: dict[str, Any] = {} if target is None else {"rounds_to_target": self.rounds_to(target)}
+        if self.experiment.aggregation.is_private:
+            more["clients_are_observed"] = True  # the simulator's truth: the coordinator saw no client's numbers
         if self.baselines:
             more["baselines"] = {kind: baseline.to_dict() for kind, baseline in self.baselines.items()}
             more["example_visits"] = self.num_visits
@@ -74,6 +79,7 @@ class RunHistory:
             "data_description": self.data_description,
             "data_is_synthetic": self.is_synthetic,
             "first_training_time": self.first_training_time,
+            "protection": copy.copy(self.protection),
             **more,
         }
 

@@ -11,15 +11,21 @@ Example:
 import contextlib
 import importlib.resources
 import logging
-from collections.abc import Iterator, Sequence
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from clients.observer import Observer
 from clients.worker import Worker
 from clients.worker_process import WorkerSetup
 from clients.worker_process import main as worker_main
 from experiments.callbacks import Callback
 from experiments.environment import versions
+from experiments.observer import ObserverFiles
+from experiments.protection import count_examples, describe, settle
+from experiments.report.words import losses_in_words
 from experiments.run_history import RunHistory
 from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
 from fedgdl.errors import ConfigError
@@ -39,6 +45,8 @@ from server.engines import Engine, InlineEngine, ProcessEngine
 from server.recorder import Recorder
 
 __all__ = ["load_config", "pickle_task", "shipped_configs", "simulate"]
+
+logger = logging.getLogger(__name__)
 
 
 def shipped_configs() -> dict[str, str]:
@@ -84,11 +92,14 @@ def simulate(
     *,
     task: Task[Any] | None = None,
     recorder: Recorder | None = None,
+    keep_vectors: bool = False,
 ) -> RunHistory:
     """Runs a federation and returns its history.
 
     A script that uses worker processes needs `if __name__ == "__main__":` around this call, since
     workers import the script. In a notebook it works as it is.
+
+    Where updates are encoded, the largest weight is settled here, from the clients' data: see `experiments.protection`.
 
     Args:
         experiment: the configuration, from `load_config`.
@@ -96,6 +107,8 @@ def simulate(
         task: a task of your own; it is sent to the workers with cloudpickle. Left out: the one that the
             configuration names.
         recorder: sees all that the coordinator sees; `Recorder(keep=True)` keeps it.
+        keep_vectors: whether the workers of a protected run also write each encoded update to the observer's
+            folder, where a callback has named one.
 
     Raises:
         FedgdlError: the configuration holds a mistake, the data is missing or damaged, workers cannot be started, or
@@ -108,6 +121,9 @@ def simulate(
     check_task(task)
     data = load_task_data(task, experiment)
     _check_population(experiment, data.client_ids)
+    num_examples = count_examples(data) if experiment.aggregation.is_encoded else {}
+    if experiment.aggregation.is_encoded:
+        experiment = settle(experiment, num_examples)
     model = build_task_model(task, data, experiment, stream(experiment.seed, "initialise"))
     parameters = model.flatten()
     strategy = make_strategy(experiment.strategy)
@@ -119,22 +135,25 @@ def simulate(
         versions=versions(),
         model=parameters.copy(),
     )
-    with interrupted_once(), _engine(experiment, own_task, parameters.layout, len(data.client_ids)) as (engine, slots):
-        federation = Federation(
+    if experiment.aggregation.is_encoded:
+        history.protection = describe(experiment, strategy, parameters.layout, num_examples)
+
+    def connect(engine: Engine, slots: ParameterSlots) -> Federation:
+        return Federation(
             experiment=experiment,
             task=task,
             data=data,
             model=model,
             parameters=parameters,
             strategy=strategy,
-            aggregation=make_aggregation(
-                experiment.aggregation, parameters.layout, strategy.sum_shapes(parameters.layout)
-            ),
+            aggregation=make_aggregation(experiment, strategy, parameters.layout),
             slots=slots,
             engine=engine,
             recorder=recorder if recorder is not None else Recorder(),
         )
-        _run(federation, history, callbacks)
+
+    with interrupted_once():
+        _run(history, callbacks, own_task, connect, num_clients=len(data.client_ids), keep_vectors=keep_vectors)
     return history
 
 
@@ -156,20 +175,44 @@ def _check_population(experiment: Experiment, client_ids: Sequence[str]) -> None
             raise ConfigError(message)
 
 
-def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callback]) -> None:
-    """Runs the federation; the history's status tells how it ended, and every callback hears of it."""
+def _run(
+    history: RunHistory,
+    callbacks: Sequence[Callback],
+    own_task: Task[Any] | None,
+    connect: Callable[[Engine, ParameterSlots], Federation],
+    *,
+    num_clients: int,
+    keep_vectors: bool,
+) -> None:
+    """Runs a federation; the history's status tells how it ended, and every callback hears of it.
+
+    Args:
+        history: to be filled.
+        callbacks: whom to tell.
+        own_task: a task that the workers are to be sent.
+        connect: puts the coordinator's parts together around an engine.
+        num_clients: of the population.
+        keep_vectors: see `simulate`.
+    """
 
     def client_answered(round_index: int, client_id: str, has_update: bool) -> None:  # noqa: FBT001 (a callback)
         for callback in callbacks:
             callback.client_answered(history, round_index, client_id, has_update=has_update)
 
-    coordinator, is_calm = Coordinator(federation, client_answered), False
+    parts, engine, is_calm = contextlib.ExitStack(), None, False
     try:
         history.status = "running"
         for callback in callbacks:
             callback.run_started(history)
+        folder = parts.enter_context(_observer_folder(history, callbacks))
+        observer = None if folder is None else Observer(folder, keep_vectors=keep_vectors)
+        engine, slots = parts.enter_context(
+            _engine(history.experiment, own_task, history.model.layout, num_clients, observer)
+        )
+        federation = connect(engine, slots)
+        coordinator = Coordinator(federation, client_answered)
         coordinator.start()
-        _run_rounds(coordinator, federation, history, callbacks)
+        _run_rounds(coordinator, federation, history, callbacks, None if folder is None else ObserverFiles(folder))
         is_calm = True
     except KeyboardInterrupt:
         history.status = "interrupted"
@@ -179,24 +222,36 @@ def _run(federation: Federation, history: RunHistory, callbacks: Sequence[Callba
             if history.status == "running":
                 has_model = any(record.status == "done" for record in history.rounds)
                 history.status = "done" if is_calm and has_model else "failed"
-            with contextlib.ExitStack() as endings:  # each one runs, whatever the others raise
+            with contextlib.ExitStack() as endings:  # each one runs, whatever the others raise; the last one first
                 for callback in reversed(callbacks):
                     endings.callback(callback.run_finished, history)
-                federation.engine.close(is_calm=is_calm)
+                endings.callback(parts.close)
+                if engine is not None:
+                    engine.close(is_calm=is_calm)
 
 
 def _run_rounds(
-    coordinator: Coordinator, federation: Federation, history: RunHistory, callbacks: Sequence[Callback]
+    coordinator: Coordinator,
+    federation: Federation,
+    history: RunHistory,
+    callbacks: Sequence[Callback],
+    truth: ObserverFiles | None,
 ) -> None:
     """Runs all rounds, or as many as it takes to reach the target accuracy."""
     cohort_size = federation.experiment.cohort_size or len(federation.data.client_ids)
+    has_warned = False
     for round_index in range(1, federation.experiment.rounds + 1):
         for callback in callbacks:
             callback.round_started(history, round_index, cohort_size)
         record = coordinator.run_round(round_index)
         history.first_training_time = coordinator.first_training_time
         with interrupts_deferred():  # a round is kept whole or not at all
+            if truth is not None:
+                record = truth.completed_round(record)
             history.add_round(record, federation.parameters)
+            for line in () if has_warned else losses_in_words(record, federation.experiment.aggregation):
+                logger.warning("%s", line)
+                has_warned = True
             for callback in callbacks:
                 callback.round_finished(history, record)
         if history.has_reached_target:
@@ -204,15 +259,50 @@ def _run_rounds(
 
 
 @contextlib.contextmanager
+def _observer_folder(history: RunHistory, callbacks: Sequence[Callback]) -> Iterator[Path | None]:
+    """Yields where workers write what the coordinator must not see; none where it sees everything anyway.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    if not history.experiment.aggregation.is_private:
+        yield None
+        return
+    named = (callback.observer_folder(history) for callback in callbacks)
+    folder = next((folder for folder in named if folder is not None), None)
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = None
+        else:
+            temporary = tempfile.TemporaryDirectory(prefix="fedgdl-observer-", ignore_cleanup_errors=True)
+            folder = Path(temporary.name)
+    except OSError as error:
+        message = f"the folder for what the simulator alone may know cannot be made: {error}"
+        raise ConfigError(message) from error
+    try:
+        yield folder.absolute()
+    finally:
+        if temporary is not None:
+            temporary.cleanup()
+
+
+@contextlib.contextmanager
 def _engine(
-    experiment: Experiment, own_task: Task[Any] | None, layout: Layout, num_clients: int
+    experiment: Experiment, own_task: Task[Any] | None, layout: Layout, num_clients: int, observer: Observer | None
 ) -> Iterator[tuple[Engine, ParameterSlots]]:
-    """Yields the configured engine, not yet started, and the slots its workers read parameters from."""
+    """Yields the configured engine, not yet started, and the slots its workers read parameters from.
+
+    The clients' identities are made here and are for the workers alone: an engine of processes hands them on unread,
+    and neither coordinator nor aggregation ever gets them.
+    """
+    identities_secret = secrets.token_bytes(32) if experiment.aggregation.is_private else None
     if experiment.engine.kind == "inline":
         slots = ParameterSlots(bytearray(ParameterSlots.nbytes(layout)), layout)
 
         def make_worker() -> Worker:
-            worker = Worker(experiment, own_task if own_task is not None else find_task(experiment.task))
+            task = own_task if own_task is not None else find_task(experiment.task)
+            worker = Worker(experiment, task, identities_secret, observer)
             worker.attach(slots)
             return worker
 
@@ -224,6 +314,8 @@ def _engine(
             pickled_task=None if own_task is None else pickle_task(own_task),
             memory_name=memory.name,
             log_level=logging.getLogger().getEffectiveLevel(),
+            identities_secret=identities_secret,
+            observer=observer,
         )
         num_workers = min(experiment.engine.workers or usable_cores(), experiment.cohort_size or num_clients)
         engine = ProcessEngine(num_workers, worker_main, setup)

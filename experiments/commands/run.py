@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from experiments.audit import Audit
     from experiments.baselines.runs import Kind
+    from experiments.run_folder import RunFolder
     from experiments.run_history import RunHistory
     from fedgdl.config import Experiment
 
@@ -57,6 +59,10 @@ def run(
     real_only: Annotated[
         bool, typer.Option("--real-only", help="Fail where data is missing; let no generated data stand in.")
     ] = False,
+    audited: Annotated[
+        bool,
+        typer.Option("--audit", help="Record all that reaches the coordinator, and write a page of what it tells."),
+    ] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +81,7 @@ def run(
     }
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     config = _load(experiment, [*(overrides or ()), *given], real_only=real_only)
-    _simulate(config, out, [item.value for item in baseline or ()], as_json=as_json)
+    _simulate(config, out, [item.value for item in baseline or ()], audited=audited, as_json=as_json)
 
 
 def _load(name: str, overrides: list[str], *, real_only: bool) -> "Experiment":
@@ -88,7 +94,7 @@ def _load(name: str, overrides: list[str], *, real_only: bool) -> "Experiment":
     return replace(config, data=replace(config.data, fallback=None)) if real_only else config
 
 
-def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, as_json: bool) -> None:
+def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, audited: bool, as_json: bool) -> None:
     """Runs an experiment and its baselines and shows what was finished, however it ended.
 
     Raises:
@@ -97,44 +103,75 @@ def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, a
     from experiments.baselines.runs import simulate_baselines
     from experiments.callbacks import Callback
     from experiments.progress import ProgressBar, work_bar
+    from experiments.report.words import protection_in_words
     from experiments.run_folder import RunFolder
     from experiments.simulation import simulate
     from fedgdl.errors import FedgdlError
+
+    console = error_console()
 
     class Remember(Callback):
         history: "RunHistory | None" = None
 
         def run_started(self, history: "RunHistory") -> None:
             self.history = history
+            for line in protection_in_words(history.protection) if history.protection is not None else ():
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    console = error_console()
     folder, remember = RunFolder(out), Remember()
+    audit = _audit(folder) if audited else None
+    watching = [folder, *([] if audit is None else [audit]), remember, ProgressBar(console)]
     log_to(console)
     ending: FedgdlError | KeyboardInterrupt | None = None
     try:
         with work_bar(console):
-            history = simulate(config, [folder, remember, ProgressBar(console)])
+            recorder = None if audit is None else audit.recorder
+            history = simulate(config, watching, recorder=recorder, keep_vectors=audit is not None)
         if baselines and history.status == "done":
             with work_bar(console):
                 simulate_baselines(config, cast("list[Kind]", baselines), history=history, callbacks=[folder])
     except (FedgdlError, KeyboardInterrupt) as error:
         if remember.history is None:
             raise
+        if isinstance(error, KeyboardInterrupt) and remember.history.status == "done":
+            error.add_note("what the baselines had done is kept")
         ending = error
     if remember.history is None or folder.path is None:
         message = "a run that has ended has started before"
         raise RuntimeError(message)
-    _show(remember.history, folder.path, as_json=as_json)
-    _finish(remember.history, folder.problems, ending)
+    if audit is not None:
+        ending = _write_audit(audit, remember.history) or ending
+    _show(remember.history, folder.path, audit, as_json=as_json)
+    _finish(remember.history, folder.problems, audit, ending)
 
 
-def _finish(history: "RunHistory", problems: list[str], ending: BaseException | None) -> None:
+def _audit(folder: "RunFolder") -> "Audit":
+    """Returns the audit of a run that is kept in a folder."""
+    from experiments.audit import Audit
+
+    return Audit(folder)
+
+
+def _write_audit(audit: "Audit", history: "RunHistory") -> KeyboardInterrupt | None:
+    """Writes the page of an audit; returns what interrupted it."""
+    try:
+        audit.write(history)
+    except KeyboardInterrupt as error:
+        error.add_note(f"the audit has no page; what the coordinator received is kept in {audit.recorder.path}")
+        return error
+    return None
+
+
+def _finish(history: "RunHistory", problems: list[str], audit: "Audit | None", ending: BaseException | None) -> None:
     """Says what went wrong, if anything did, and ends the program with the exit code for it."""
+    problems = [*problems, *(audit.problems if audit is not None else ())]
+    if audit is not None and audit.has_failed:
+        problems.append("the audit failed: what the coordinator received is not what right masks make; see its page")
     for problem in problems:
         typer.secho(f"error: {problem}", fg="red", err=True)
     if isinstance(ending, KeyboardInterrupt):
-        if history.status == "done":
-            typer.secho("Interrupted; what the baselines had done is kept.", fg="yellow", err=True)
+        for note in getattr(ending, "__notes__", ()):
+            typer.secho(f"Interrupted; {note}.", fg="yellow", err=True)
         raise typer.Exit(INTERRUPTED)
     if ending is not None:
         raise ending
@@ -145,11 +182,14 @@ def _finish(history: "RunHistory", problems: list[str], ending: BaseException | 
         raise typer.Exit(1)
 
 
-def _show(history: "RunHistory", folder: Path, *, as_json: bool) -> None:
+def _show(history: "RunHistory", folder: Path, audit: "Audit | None", *, as_json: bool) -> None:
+    summary = None if audit is None else audit.summary()
     if as_json:
-        print_json({**history.to_dict(), "folder": str(folder)})
-    else:
-        _print_summary(history, folder)
+        print_json({**history.to_dict(), "folder": str(folder), **({} if summary is None else {"audit": summary})})
+        return
+    _print_summary(history, folder)
+    if summary is not None:
+        typer.echo(f"audit: {summary['verdict']}  {summary['page'] or '(there is no page)'}")
 
 
 def _list(*, as_json: bool) -> None:
@@ -168,7 +208,7 @@ def _list(*, as_json: bool) -> None:
 def _print_summary(history: "RunHistory", folder: Path) -> None:
     from rich.console import Console
 
-    from experiments.report.words import failures_in_words, interruption_in_words, rounds_in_words
+    from experiments.report.words import failures_in_words, interruption_in_words, rounds_in_words, stages_in_words
 
     console = Console(markup=False, highlight=False)
     console.print(f"{history.experiment.name}: {history.data_description}", soft_wrap=True)
@@ -178,6 +218,8 @@ def _print_summary(history: "RunHistory", folder: Path) -> None:
         console.print(_table(history, console.width))
     for line in failures_in_words(history):
         console.print(line, style="yellow", soft_wrap=True)
+    if stages_in_words(history):
+        console.print(stages_in_words(history), soft_wrap=True)
     if history.status == "interrupted":
         console.print(interruption_in_words(history), style="yellow", soft_wrap=True)
     elif history.experiment.until_accuracy is not None and history.has_reached_target:
@@ -217,11 +259,13 @@ def _table(history: "RunHistory", width: int) -> "Table":
     needed = _WIDTH_WITHOUT_CLIENTS + sum(max(len(client), _LOSS_WIDTH) + 2 for client in clients)
     shown = clients if needed <= width else []
     note = "under a name: the loss in that client's own training" if shown else "each client's loss: in history.jsonl"
+    if history.experiment.aggregation.is_private:
+        note += "\n(the simulator's truth: the coordinator sees no single client's numbers)"
     every = history.experiment.evaluate_every
     if every > 1:
         note += f"\ntested every {every} rounds{' and after the last' if history.status == 'done' else ''}"
     if any(record.status == "failed" for record in history.rounds):
-        note += "; * too few updates, the model stayed as it was"
+        note += f"{'' if every > 1 else chr(10)}* failed: the model stayed as it was"
     table = Table(box=box.SIMPLE_HEAD, caption=note)
     for heading in ("round", "accuracy", "loss", *shown, "MB up", "down", "s"):
         table.add_column(heading, justify="right", no_wrap=True)

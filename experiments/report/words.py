@@ -1,4 +1,4 @@
-"""What a run's table cannot say: which updates are missing, where the run was interrupted, how long its goal took.
+"""What a run's table cannot say: what protects it, which updates are missing, where it was interrupted.
 
 Not here: the baselines' notes (`experiments.report.baselines`).
 
@@ -7,24 +7,37 @@ Example:
     ('1 round', '33.6 rounds, interpolated between tests')
 """
 
+from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from experiments.run_history import RunHistory
+    from fedgdl.config import AggregationConfig
+    from fedgdl.federated import RoundRecord
 
-__all__ = ["failures_in_words", "interruption_in_words", "rounds_in_words"]
+__all__ = [
+    "failures_in_words",
+    "interruption_in_words",
+    "losses_in_words",
+    "protection_in_words",
+    "rounds_in_words",
+    "stages_in_words",
+]
 
 _MAX_REASONS_SHOWN: Final = 10
 
 
 def failures_in_words(history: "RunHistory") -> list[str]:
-    """Returns a line for each round and reason for which updates are missing, as long as these are few."""
+    """Returns a line for each failed round, and each reason for which updates are missing, as long as these are few."""
+    failed = [record for record in history.rounds if record.status == "failed" and record.reason]
+    lines = [f"round {record.round_index} failed: {record.reason}" for record in failed[:_MAX_REASONS_SHOWN]]
+    if len(failed) > _MAX_REASONS_SHOWN:
+        lines.append(f"... and {len(failed) - _MAX_REASONS_SHOWN} more failed rounds; see history.jsonl")
     clients: dict[tuple[int, str], list[str]] = {}
     for record in history.rounds:
         for client in record.failures:
             clients.setdefault((record.round_index, client.reason), []).append(client.client_id)
-    lines = []
     for (round_index, reason), (client_id, *others) in islice(clients.items(), _MAX_REASONS_SHOWN):
         more = f" ... and {len(others)} more client{'s' * (len(others) > 1)} for the same reason" if others else ""
         lines.append(f"round {round_index}: without {client_id}: {reason}{more}")
@@ -32,6 +45,91 @@ def failures_in_words(history: "RunHistory") -> list[str]:
     if hidden:
         lines.append(f"... and {hidden} more missing update{'s' * (hidden > 1)}; see history.jsonl")
     return lines
+
+
+def protection_in_words(protection: Mapping[str, Any]) -> list[str]:
+    """Returns a line of who protects whom, where updates are masked, and one of how exact the sums are.
+
+    Args:
+        protection: as `experiments.protection.describe` gives it.
+
+    Example:
+        >>> graph = {"graph": "complete", "num_clients": 10, "threshold": 7, "max_dropouts": 3, "max_colluders": 5}
+        >>> _graph_in_words(graph)
+        'complete graph of 10 clients, threshold 7: up to 3 may drop out, up to 5 may collude with the coordinator'
+    """
+    lines = []
+    if protection["kind"] == "secagg":
+        lines.append(f"secure aggregation: {_graph_in_words(protection)}")
+    weights = f", weights up to {protection['max_weight']:,}" if protection["max_weight"] > 1 else ""
+    error = protection["max_error_of_mean"]
+    exactness = "" if error is None else f"; a mean is exact to {error:.1e}"
+    lines.append(
+        f"encoding: {protection['bits']} bits within ±{protection['clip']:g}{weights}, "
+        f"{protection['bytes_per_weight']} bytes a parameter{exactness}"
+    )
+    return lines
+
+
+def _graph_in_words(graph: Mapping[str, Any]) -> str:
+    clients, threshold, dropouts = graph["num_clients"], graph["threshold"], graph["max_dropouts"]
+    may_drop = f"up to {dropouts:,} may drop out" if dropouts else "no drop-out is tolerable"
+    if clients == 2:
+        return f"2 clients, threshold 2: {may_drop}, and each learns the other's update from the sum"
+    withstood = f"threshold {threshold}: {may_drop}, up to {graph['max_colluders']:,} may collude with the coordinator"
+    if graph["graph"] == "complete":
+        return f"complete graph of {clients} clients, {withstood}"
+    bits = [
+        f"{graph[key]:.1f} bits of {what}"
+        for key, what in (("privacy_bits", "privacy"), ("liveness_bits", "liveness"))
+        if graph[key] is not None
+    ]
+    return "; ".join(
+        [
+            f"graph of {clients:,} clients with {graph['degree']} neighbours each, {withstood}",
+            ", ".join(bits) or "nothing left to chance",
+        ]
+    )
+
+
+def losses_in_words(record: "RoundRecord", aggregation: "AggregationConfig") -> list[str]:
+    """Returns what the encoding cut off in a round, in a line each; nothing where it lost nothing but small change.
+
+    Args:
+        record: of the round.
+        aggregation: how updates were encoded.
+    """
+    lines = []
+    clipped, capped = (record.cohort.get(name, 0.0) for name in ("clipped_share", "weight_capped"))
+    if clipped:
+        lines.append(
+            f"round {record.round_index}: {_small_share(clipped)} of the weights' changes were clipped at "
+            f"aggregation.clip = {aggregation.clip:g}: raise it or accept the loss"
+        )
+    if capped:
+        lines.append(
+            f"round {record.round_index}: {_small_share(capped)} of the clients have more examples than "
+            f"aggregation.max_weight = {aggregation.max_weight} and count as if they had so many"
+        )
+    return lines
+
+
+def stages_in_words(history: "RunHistory") -> str:
+    """Returns where the time of a protected run went, summed over its rounds; nothing for a run of one stage."""
+    seconds: dict[str, float] = {}
+    for record in history.rounds:
+        for stage in record.stages:
+            seconds[stage.name] = seconds.get(stage.name, 0.0) + stage.seconds
+    if len(seconds) < 2:
+        return ""
+    rest = sum(record.seconds for record in history.rounds) - sum(seconds.values())
+    parts = [f"{name} {value:.2f} s" for name, value in seconds.items()]
+    return f"time by stage: {', '.join(parts)}; the rest {max(0.0, rest):.2f} s"
+
+
+def _small_share(share: float) -> str:
+    """Returns a share in per cent with one digit that is not zero, where it is small."""
+    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.1g} %"
 
 
 def interruption_in_words(history: "RunHistory") -> str:

@@ -6,8 +6,15 @@ import pytest
 from federation import LineTask, make_data, make_experiment
 
 from experiments import RunHistory, simulate
-from experiments.report.words import failures_in_words, interruption_in_words, rounds_in_words
-from fedgdl.federated import ClientRecord
+from experiments.report.words import (
+    failures_in_words,
+    interruption_in_words,
+    losses_in_words,
+    rounds_in_words,
+    stages_in_words,
+)
+from fedgdl.config import AggregationConfig
+from fedgdl.federated import ClientRecord, RoundRecord, StageRecord
 
 
 @pytest.fixture
@@ -62,3 +69,45 @@ def test_missing_updates_have_a_line_for_each_round_and_reason(history: RunHisto
     lines = failures_in_words(history)  # ten lines of rounds 1 to 5; in each of 6 to 8 there are four more
     assert len(lines) == 11
     assert lines[-1] == "... and 12 more missing updates; see history.jsonl"
+
+
+def encoded_round(cohort: dict[str, float]) -> RoundRecord:
+    return RoundRecord(3, "done", None, None, 1.0, 0, 0, (), cohort=cohort)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.003, "0.3 %"), (0.25, "25.0 %"), (0.00001234, "0.001 %"), (0.001, "0.1 %")],
+)
+def test_what_was_clipped_is_told_with_what_to_do(share: float, words: str) -> None:
+    (line,) = losses_in_words(encoded_round({"clipped_share": share}), AggregationConfig("secagg"))
+    assert line == (
+        f"round 3: {words} of the weights' changes were clipped at aggregation.clip = 1: raise it or accept the loss"
+    )
+
+
+def test_clients_that_count_for_less_than_they_have_are_told() -> None:
+    (line,) = losses_in_words(encoded_round({"weight_capped": 0.5}), AggregationConfig("secagg", max_weight=64))
+    assert line == (
+        "round 3: 50.0 % of the clients have more examples than aggregation.max_weight = 64 "
+        "and count as if they had so many"
+    )
+
+
+def test_nothing_is_told_where_nothing_was_lost() -> None:
+    assert (
+        losses_in_words(encoded_round({"clipped_share": 0.0, "weight_capped": 0.0}), AggregationConfig("secagg")) == []
+    )
+    assert losses_in_words(encoded_round({}), AggregationConfig()) == []
+
+
+def test_the_time_of_several_stages_is_summed_over_rounds_and_one_stage_needs_no_words(history: RunHistory) -> None:
+    assert stages_in_words(history) == ""
+    stages = (StageRecord("advertise", 0.25, 3, 100), StageRecord("masked input", 0.5, 3, 900))
+    history.rounds = [dataclasses.replace(record, seconds=1.0, stages=stages) for record in history.rounds]
+    assert stages_in_words(history) == "time by stage: advertise 1.00 s, masked input 2.00 s; the rest 1.00 s"
+
+
+def test_a_failed_round_is_told_with_its_reason(history: RunHistory) -> None:
+    history.rounds[1] = dataclasses.replace(history.rounds[1], status="failed", reason="2 updates came, 3 are needed")
+    assert failures_in_words(history) == ["round 2 failed: 2 updates came, 3 are needed"]

@@ -174,8 +174,9 @@ ERRATA_FRAMEWORK: Final = (
         what_is_wrong="The three encrypted models are added, but then Sue's alone is decrypted and divided by a fixed "
         "3. A division changes no sign, so the accuracies are her own: 98.75, 99.05 and 99.15 % instead of 84.05, "
         "92.25 and 98.8 %. Encryption seems to make the model better, and the key argument is ignored for a global.",
-        what_is_right="Decrypting the sum and dividing by the number of clients gives what plain averaging gives. "
-        "That plain table is what any protected run will be held to; there is no encrypted aggregation here yet.",
+        what_is_right="Opening the sum, and nothing but the sum, and dividing by the number of clients gives what "
+        "plain averaging gives. Under secure aggregation (masks instead of encryption), `fedgdl run spam-book --set "
+        "aggregation.kind=secagg` is held to that plain table; homomorphic encryption is not here yet.",
         command="fedgdl zoo run ch15-federated ch15-encrypted-as-printed",
     ),
     Erratum(
@@ -211,9 +212,10 @@ ERRATA_FRAMEWORK: Final = (
         title="Whoever holds the key sees each client's update",
         what_is_wrong="The holder of the private key is given single ciphertexts, and nothing makes it see only their "
         "sum. Nothing handles clients that drop out, damaged or replayed messages, or bounds what one client can do.",
-        what_is_right="Updates of plain runs can be read by the coordinator, and the README says so; messages are "
-        "checked, bounded and counted, and clients may drop out. The attack shows what one plain update gives away.",
-        command="fedgdl attack words --set data.source=synthetic-mail",
+        what_is_right="Under secure aggregation nobody holds a key to one client's update: the coordinator opens the "
+        "sum over the clients that stayed, a client gives each of its peers' two secrets away at most once, and "
+        "messages are signed, checked and bounded. The attack shows what is left to read, the sum's own leak included.",
+        command="fedgdl attack words --against secagg --set data.source=synthetic-mail",
         is_verified=False,
     ),
     Erratum(

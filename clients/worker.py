@@ -52,12 +52,12 @@ logger = logging.getLogger(__name__)
 
 
 class _Absent(Exception):
-    """Why a client has no answer: in full, and what of that a private run tells the coordinator."""
+    """Why a client has no answer: all of it, and what of that a private run tells the coordinator; fit to be sent."""
 
     def __init__(self, reason: str, public_reason: str, *, is_defect: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.public_reason = public_reason
+        self.reason = fit_for_a_message(reason)
+        self.public_reason = fit_for_a_message(public_reason)
         self.is_defect = is_defect
 
 
@@ -198,7 +198,7 @@ class Worker:
         if self._protection.is_private and absent.reason != absent.public_reason:
             logger.info("round %d: %s has no answer: %s", round_index, client_id, absent.reason)
         reason = absent.public_reason if self._protection.is_private else absent.reason
-        return ClientFailed(round_index, client_id, fit_for_a_message(reason), absent.is_defect)
+        return ClientFailed(round_index, client_id, reason, absent.is_defect)
 
     def _read_parameters(self, reference: ParametersReference) -> FloatArray:
         if self._slots is None:

@@ -8,8 +8,8 @@ client's update only what the aggregation lets it see.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,21 +35,18 @@ from fedgdl.runtime import ParameterSlots, one_blas_thread
 from fedgdl.wire import (
     FRAME_OVERHEAD_BYTES,
     ClientFailed,
-    ClientMessage,
     Codec,
     ParametersReference,
-    StageName,
     StageResult,
-    StageTask,
     ToCoordinator,
     TrainResult,
     TrainStarted,
-    TrainTask,
     WorkerFailed,
     WorkerReady,
     encode,
 )
-from server.aggregation import Aggregation, CohortAggregation
+from server.aggregation import Aggregation
+from server.attempt import Attempt
 from server.engines import Engine, EngineEvent, WorkerLost
 from server.recorder import Recorder
 from server.round_report import client_records, report_missing
@@ -63,7 +60,7 @@ from server.round_state import (
     TimeRanOut,
     WorkerGone,
 )
-from server.workforce import Workforce
+from server.worker_pool import WorkerPool
 
 __all__ = ["Coordinator", "Federation"]
 
@@ -102,31 +99,13 @@ class Federation:
     recorder: Recorder
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """One attempt at one round, and what came of it: the sums that were opened, or why there are none.
-
-    `records` are those of the clients whose update was taken, `stages` those of all attempts at the round so far.
-    """
-
-    number: int
-    state: RoundState
-    work: CohortAggregation
-    parameters: ParametersReference
-    stages: list[StageRecord]
-    records: dict[str, ClientRecord] = field(default_factory=dict)
-    num_told: int = 0
-    opened: CohortSums | None = None
-    problem: str = ""
-
-
 class Coordinator:
     """Runs the rounds of one federation.
 
     Args:
         federation: all parts.
         client_answered: called with (round, client id, whether it has an update) as updates come, or are known not to;
-            once for each client in each attempt that goes so far.
+            once at most for each client of a round, even if another attempt at it ends otherwise for the client.
 
     Attributes:
         first_training_time: `time.time()` when the first client's training had begun; none before.
@@ -139,8 +118,9 @@ class Coordinator:
         self._client_answered = client_answered
         max_frame_bytes = federation.aggregation.max_payload_bytes + _MESSAGE_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES
         self._codec: Codec[ToCoordinator] = Codec(ToCoordinator, max_frame_bytes)
-        self._workforce = Workforce(federation.engine, federation.parameters.layout.digest, federation.data.fingerprint)
-        self._attempt: _Attempt | None = None
+        self._pool = WorkerPool(federation.engine, federation.parameters.layout.digest, federation.data.fingerprint)
+        self._attempt: Attempt | None = None
+        self._told_of: set[str] = set()  # clients of this round
         self._strategy_state = federation.strategy.initial_state(federation.parameters.layout.size)
         self.first_training_time: float | None = None
 
@@ -191,7 +171,7 @@ class Coordinator:
     def _gather(self, seconds: float | None) -> None:
         """Waits until all workers are ready, and at most so many seconds; none: as long as it takes."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        while not self._workforce.is_complete and (deadline is None or time.monotonic() < deadline):
+        while not self._pool.is_complete and (deadline is None or time.monotonic() < deadline):
             for event in self._federation.engine.poll(_seconds_until(deadline)):
                 self._take(event)
 
@@ -212,7 +192,7 @@ class Coordinator:
         logger.info("round %d: test loss %.5f, accuracy %.4f", round_index, metrics.loss, metrics.accuracy)
         return metrics
 
-    def _try_until_it_succeeds(self, round_index: int) -> _Attempt:
+    def _try_until_it_succeeds(self, round_index: int) -> Attempt:
         """Tries a round as often as is allowed, with the same clients, but not once its sum may have been opened.
 
         Returns the last attempt.
@@ -222,9 +202,10 @@ class Coordinator:
             federation.data.client_ids, experiment.cohort_size, seed=experiment.seed, round_index=round_index
         )
         parameters, stages, number = self._publish(round_index), list[StageRecord](), 1
+        self._told_of.clear()
         while True:
             work = federation.aggregation.open_round(round_index, number, cohort, parameters.sha256)
-            attempt = _Attempt(number, RoundState(round_index, cohort, work.stages), work, parameters, stages)
+            attempt = Attempt(number, RoundState(round_index, cohort, work.stages), work, parameters, stages)
             self._try(attempt)
             is_settled = attempt.opened is not None or attempt.state.stage.opens
             if is_settled or number == experiment.aggregation.max_attempts:
@@ -232,7 +213,7 @@ class Coordinator:
             logger.warning("round %d, attempt %d failed: %s; it is tried again", round_index, number, attempt.problem)
             number += 1
 
-    def _try(self, attempt: _Attempt) -> None:
+    def _try(self, attempt: Attempt) -> None:
         """Makes an attempt at a round. When it is over, no worker owes an answer of it that would still be heard."""
         self._attempt, state = attempt, attempt.state
         if len(state.stages) > 1:  # clients will stay where they are: nobody who gets ready later could help out
@@ -249,7 +230,7 @@ class Coordinator:
         else:
             self._federation.recorder.sum_opened(state.round_index, attempt.opened)
 
-    def _run_stages(self, attempt: _Attempt) -> str:
+    def _run_stages(self, attempt: Attempt) -> str:
         """Goes through the stages, as far as there are enough answers; returns why the attempt failed, if it did."""
         state, recorder = attempt.state, self._federation.recorder
         is_going_on = True
@@ -265,18 +246,15 @@ class Coordinator:
             attempt.stages.append(StageRecord(name, seconds, state.num_answers, bytes_up, attempt.number))
             is_going_on = state.advance()
             self._tell_failures(attempt)  # of clients whose worker is gone by now
-        if state.has_succeeded:
-            return ""
-        came = "updates came" if state.stage.trains else f"clients answered in the stage {state.stage.name!r}"
-        return f"{state.num_answers} {came}, {state.stage.min_answers} are needed"
+        return "" if state.has_succeeded else attempt.shortage
 
-    def _collect(self, attempt: _Attempt, common: bytes) -> None:
+    def _collect(self, attempt: Attempt, common: bytes) -> None:
         """Hands a stage's clients out and takes their answers in, until the stage is over."""
         state, engine = attempt.state, self._federation.engine
         seconds = self._federation.experiment.engine.round_deadline_seconds
         deadline = None if seconds is None else time.monotonic() + seconds
         while not state.is_stage_over:
-            for assignment in state.assign(self._workforce.ready):
+            for assignment in state.assign(self._pool.ready):
                 self._send(attempt, assignment, common)
             for event in engine.poll(_seconds_until(deadline)):
                 self._take(event)
@@ -286,19 +264,12 @@ class Coordinator:
                 for worker_id in late:
                     self._dismiss(worker_id, "it did not answer before the deadline")
 
-    def _send(self, attempt: _Attempt, assignment: Assignment, common: bytes) -> None:
+    def _send(self, attempt: Attempt, assignment: Assignment, common: bytes) -> None:
         """Sends a worker what the clients of an assignment are to be asked."""
         federation, state, stage = self._federation, attempt.state, attempt.state.stage
-        clients = tuple(
-            ClientMessage(client_id, attempt.work.message(stage.name, client_id)) for client_id in assignment.client_ids
+        frame = encode(
+            attempt.task(assignment, plan_of_round(federation.experiment.training, state.round_index), common)
         )
-        task: TrainTask | StageTask
-        if stage.trains:
-            plan = plan_of_round(federation.experiment.training, state.round_index)
-            task = TrainTask(state.round_index, attempt.parameters, plan, clients, common)
-        else:
-            task = StageTask(state.round_index, cast("StageName", stage.name), clients, common)
-        frame = encode(task)
         parameter_bytes = federation.parameters.layout.nbytes if stage.trains else 0
         federation.recorder.task_sent(state.round_index, stage.name, assignment.client_ids, len(frame), parameter_bytes)
         federation.engine.send(assignment.worker_id, frame)
@@ -307,7 +278,7 @@ class Coordinator:
         """Takes one event of the engine in."""
         worker_id = event.worker_id
         if isinstance(event, WorkerLost):
-            self._workforce.lose(worker_id, event.reason)
+            self._pool.lose(worker_id, event.reason)
             self._pass(WorkerGone(worker_id, event.reason))
             return
         self._federation.recorder.frame_arrived(worker_id, event.frame)
@@ -319,10 +290,11 @@ class Coordinator:
             return
         match message:
             case WorkerReady():
-                self._workforce.welcome(worker_id, message)
+                self._pool.welcome(worker_id, message)
             case WorkerFailed():
                 problem = f"a worker gave up: {message.reason}"
-                if not self._workforce.ready or self._attempt is None:
+                is_last_hope = not self._pool.ready or self._attempt is None
+                if is_last_hope and not self._pool.has_dismissed(worker_id):
                     raise EngineError(problem)
                 logger.error("%s", problem)  # the engine is about to report its loss
             case TrainStarted():
@@ -343,8 +315,7 @@ class Coordinator:
         if attempt is None:
             return  # nothing has been asked yet
         state, client_id = attempt.state, message.client_id
-        trained = next(stage.name for stage in state.stages if stage.trains)
-        stage = trained if isinstance(message, TrainResult) else message.stage
+        stage = attempt.training_stage if isinstance(message, TrainResult) else message.stage
         self._federation.recorder.payload_arrived(message.round_index, stage, client_id, message.payload)
         if not state.handle(ResultArrived(worker_id, message.round_index, stage, client_id)):
             return
@@ -353,9 +324,9 @@ class Coordinator:
         except ClientError as error:
             state.reject(client_id, error.reason)
         else:
-            if stage == trained:
+            if state.stage.trains:
                 attempt.records[client_id] = record or ClientRecord(client_id, "done")
-                self._client_answered(state.round_index, client_id, True)  # noqa: FBT003 (a callback's only flag)
+                self._tell(attempt, client_id, has_update=True)
         self._tell_failures(attempt)
 
     def _pass(self, event: Event) -> None:
@@ -364,18 +335,20 @@ class Coordinator:
             self._attempt.state.handle(event)
             self._tell_failures(self._attempt)
 
-    def _tell_failures(self, attempt: _Attempt) -> None:
+    def _tell_failures(self, attempt: Attempt) -> None:
         """Tells whoever watches of the clients that have failed since this was last called."""
-        state = attempt.state
-        if len(state.failures) > attempt.num_told:
-            failed = sorted(list(state.failures)[attempt.num_told :])
-            attempt.num_told = len(state.failures)
-            for client_id in failed:
-                self._client_answered(state.round_index, client_id, False)  # noqa: FBT003
+        for client_id in attempt.new_failures():
+            self._tell(attempt, client_id, has_update=False)
+
+    def _tell(self, attempt: Attempt, client_id: str, *, has_update: bool) -> None:
+        """Tells whoever watches of one client, unless it has been told of in this round."""
+        if client_id not in self._told_of:
+            self._told_of.add(client_id)
+            self._client_answered(attempt.state.round_index, client_id, has_update)
 
     def _dismiss(self, worker_id: int, reason: str) -> None:
         """Has a worker replaced; its clients go at once: what it may have sent meanwhile does not count."""
-        if self._workforce.dismiss(worker_id, reason):
+        if self._pool.dismiss(worker_id, reason):
             self._pass(WorkerGone(worker_id, reason))
 
     def _step(self, opened: CohortSums) -> str:

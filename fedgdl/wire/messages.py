@@ -152,12 +152,12 @@ class StageResult(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class ClientFailed(Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Worker to coordinator: one client has no update in this round.
+    """Worker to coordinator: one client has no answer, or no update, and takes no further part in this round.
 
     Attributes:
         reason: why, in words; longer than `MAX_REASON_CHARACTERS`, it is cut.
-        is_defect: whether its training raised an unforeseen error (a defect of the task, likely) rather than
-            refusing its data or its update.
+        is_defect: whether working on it raised an unforeseen error (a defect of the task, likely) rather than
+            refusing its data, its update or what it was told.
     """
 
     round_index: RoundIndex

@@ -121,6 +121,7 @@ class PlainCohort:
             for name, term in terms.items():
                 sums[name] += term
         updates = [update for update, _ in taken]
+        self._taken.clear()  # a cohort's updates may take more memory than all else
         means = {
             "train_loss": sum(update.train_loss / len(updates) for update in updates),
             "train_accuracy": sum(update.train_accuracy / len(updates) for update in updates),

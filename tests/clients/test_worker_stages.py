@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from federation import POISON, Bench, LineTask, Points, PointsData, RaisingTask, make_data, make_experiment, told
@@ -224,6 +225,16 @@ def test_the_observer_has_the_full_reasons(tmp_path: Path) -> None:
     assert ("dan", "failed", "its training ended with a loss of inf") in observed(tmp_path)
     assert ("fay", "failed", "3 of its elements are 0.5") in observed(tmp_path)
     assert len(observed(tmp_path)) == 6
+
+
+def test_a_reason_with_half_characters_in_it_can_be_read_again(tmp_path: Path) -> None:
+    """Names of files may hold them; JSON may not."""
+    one = bench(Scripted(ann=ClientError("ann", "there is no file \udcff.csv", "it has no data")))
+    one.worker._observer = Observer(tmp_path)
+    assert say(one, one.task(["ann"]))[1] == ClientFailed(1, "ann", "it has no data")
+    (path,) = tmp_path.glob("*.jsonl")
+    read = msgspec.json.decode(path.read_bytes().splitlines()[1])
+    assert read["reason"] == "there is no file \\udcff.csv"
 
 
 def test_the_truth_is_written_before_the_answer_is_sent(tmp_path: Path) -> None:

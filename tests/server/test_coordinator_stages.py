@@ -198,6 +198,17 @@ def test_a_failed_round_is_tried_again_as_often_as_allowed(caplog: pytest.LogCap
     assert warning.endswith("clients answered in the stage 'share', 6 are needed; it is tried again")
 
 
+def test_whoever_watches_hears_of_each_client_once_a_round_however_often_it_is_tried() -> None:
+    scene = StagedScene(aggregation=AggregationConfig(max_attempts=3)).started()
+    scene.aggregation.fails["finish"] = "the shares do not fit together"
+    scene.lines["share", "ben"] = [encode(ClientFailed(1, "ben", "it refuses"))]  # said once: in the first attempt
+    for round_index in (1, 2):
+        scene.coordinator.run_round(round_index)
+    assert sorted(scene.answered) == [
+        (round_index, name, (round_index, name) != (1, "ben")) for round_index in (1, 2) for name in ALL
+    ]
+
+
 def test_no_round_is_tried_more_often_than_allowed() -> None:
     scene = StagedScene(aggregation=AggregationConfig(max_attempts=3)).started()
     scene.aggregation.fails["finish"] = "the shares do not fit together"

@@ -108,6 +108,15 @@ def test_a_worker_that_cannot_load_its_task_ends_the_run() -> None:
         scene.coordinator.start()
 
 
+def test_a_worker_that_gives_up_after_it_was_dismissed_ends_nothing() -> None:
+    """Even if it was the only one: another is on its way."""
+    scene = Scene(num_workers=1, data=make_data({"ann": 4, "ben": 6})).started()
+    scene.lines["ann"] = [b"nonsense", encode(WorkerFailed("OSError: what did I say?"))]
+    record = scene.coordinator.run_round(1)
+    assert [client.client_id for client in record.failures] == ["ann"]
+    assert {worker_id for worker_id, task in scene.engine.tasks if "ben" in clients_of(task)} == {2}
+
+
 def test_a_worker_of_another_layout_ends_the_run() -> None:
     scene = Scene()
     scene.greetings = {2: [scene.ready(layout_sha256="0" * 64)]}

@@ -110,7 +110,7 @@ class Killer(Recorder):
         super().frame_arrived(worker_id, frame)
         self.countdown -= 1
         if self.countdown == 0 and self.scene is not None:
-            victim = int(self.rng.choice(sorted(self.scene.coordinator._workforce.ready)))
+            victim = int(self.rng.choice(sorted(self.scene.coordinator._pool.ready)))
             engine = self.scene.federation.engine
             assert isinstance(engine, ProcessEngine)
             os.kill(engine.process_ids[victim], signal.SIGKILL)

@@ -115,7 +115,7 @@ def tolerated(size: int) -> int:
     return size - (2 * size // 3 + 1)
 
 
-@pytest.mark.parametrize("size", range(2, 11))
+@pytest.mark.parametrize("size", range(2, 9))
 def test_every_set_of_lost_clients_up_to_one_too_many(size: int) -> None:
     cohort = Cohort(size, parameters=2)
     sets = drop_out_sets(size, range(tolerated(size) + 2), shift=size)
@@ -126,8 +126,7 @@ def test_every_set_of_lost_clients_up_to_one_too_many(size: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("shift", range(5))
-@pytest.mark.parametrize("size", range(2, 11))
+@pytest.mark.parametrize(("size", "shift"), [*itertools.product(range(2, 9), range(5)), (9, 4), (10, 0)])
 def test_every_set_of_lost_clients_in_each_stage(size: int, shift: int) -> None:
     cohort = Cohort(size, parameters=2)
     for index, lost in enumerate(drop_out_sets(size, range(size + 1), shift), start=1):

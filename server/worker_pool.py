@@ -1,15 +1,15 @@
-"""The workers as the coordinator knows them: who is ready for a task, who was dismissed, and when to give up.
+"""The pool of workers as the coordinator knows it: who is ready for a task, who was dismissed, and when to give up.
 
 Not here: where workers run (`server.engines`), and what they are asked (`server.coordinator`).
 
 Example:
     >>> from server.engines import InlineEngine
-    >>> workforce = Workforce(InlineEngine(lambda: None), layout_sha256="0" * 64, data_fingerprint="f")
-    >>> workforce.welcome(1, WorkerReady("0" * 64, "f"))
-    >>> workforce.ready
+    >>> pool = WorkerPool(InlineEngine(lambda: None), layout_sha256="0" * 64, data_fingerprint="f")
+    >>> pool.welcome(1, WorkerReady("0" * 64, "f"))
+    >>> pool.ready
     [1]
-    >>> workforce.lose(1, "killed by SIGKILL")
-    >>> workforce.ready
+    >>> pool.lose(1, "killed by SIGKILL")
+    >>> pool.ready
     []
 """
 
@@ -20,7 +20,7 @@ from fedgdl.errors import EngineError
 from fedgdl.wire import WorkerReady
 from server.engines import Engine
 
-__all__ = ["Workforce"]
+__all__ = ["WorkerPool"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _MAX_FAILED_STARTS_BESIDE_A_READY_WORKER: Final = 100
 """After so many workers in a row that were lost before they were ready, the run is given up."""
 
 
-class Workforce:
+class WorkerPool:
     """Keeps the books of an engine's workers.
 
     Args:
@@ -53,6 +53,10 @@ class Workforce:
     def is_complete(self) -> bool:
         """Whether all workers are ready."""
         return len(self.ready) >= self._engine.num_workers
+
+    def has_dismissed(self, worker_id: int) -> bool:
+        """Whether a worker is to be replaced, and its end has not been seen here yet."""
+        return worker_id in self._dismissed
 
     def welcome(self, worker_id: int, message: WorkerReady) -> None:
         """Takes in what a worker says that has started.

@@ -19,8 +19,9 @@ Example:
 """
 
 from clients.protection.protection import OnEncoded
+from clients.protection.unprotected import Unprotected
 from fedgdl.config import Experiment
-from fedgdl.errors import ClientError, CryptoError, ProtocolError
+from fedgdl.errors import ClientError, CryptoError
 from fedgdl.federated import ClientUpdate, Strategy, make_update_encoding, rounding_stream
 from fedgdl.parameters import Layout
 from fedgdl.wire import EncodedPlainUpdate, encode_struct
@@ -28,7 +29,7 @@ from fedgdl.wire import EncodedPlainUpdate, encode_struct
 __all__ = ["ExactProtection"]
 
 
-class ExactProtection:
+class ExactProtection(Unprotected):
     """Sends the encoded vector of an update as it is, with the counts that go with it.
 
     Args:
@@ -41,26 +42,12 @@ class ExactProtection:
         ConfigError: sums over a cohort may wrap around the ring.
     """
 
-    is_private = False
-
     def __init__(
         self, experiment: Experiment, strategy: Strategy, layout: Layout, on_encoded: OnEncoded = lambda *_: None
     ) -> None:
         self._encoding = make_update_encoding(experiment, strategy, layout)
         self._seed = experiment.seed
         self._on_encoded = on_encoded
-
-    def answer(self, stage: str, round_index: int, client_id: str, common: bytes, message: bytes) -> bytes:
-        """Refuses: there is no stage but the one that trains.
-
-        Raises:
-            ProtocolError: always.
-        """
-        reason = f"it was asked for a stage {stage!r}, and its updates are not protected"
-        raise ProtocolError(reason)
-
-    def check_model(self, client_id: str, round_index: int, model_sha256: str) -> None:
-        """Does nothing: no model has been announced."""
 
     def protect(
         self, client_id: str, round_index: int, model_sha256: str, common: bytes, message: bytes, update: ClientUpdate

@@ -14,36 +14,23 @@ Example:
 
 import numpy as np
 
-from fedgdl.errors import ClientError, ProtocolError
+from clients.protection.unprotected import Unprotected
+from fedgdl.errors import ClientError
 from fedgdl.federated import ClientUpdate, Strategy
 from fedgdl.wire import PlainUpdate, encode_struct
 
 __all__ = ["PlainProtection"]
 
 
-class PlainProtection:
+class PlainProtection(Unprotected):
     """Sends the terms of an update as they are, with the counts that go with them.
 
     Args:
         strategy: says which terms of which sums a client forms.
     """
 
-    is_private = False
-
     def __init__(self, strategy: Strategy) -> None:
         self._strategy = strategy
-
-    def answer(self, stage: str, round_index: int, client_id: str, common: bytes, message: bytes) -> bytes:
-        """Refuses: there is no stage but the one that trains.
-
-        Raises:
-            ProtocolError: always.
-        """
-        reason = f"it was asked for a stage {stage!r}, and its updates are not protected"
-        raise ProtocolError(reason)
-
-    def check_model(self, client_id: str, round_index: int, model_sha256: str) -> None:
-        """Does nothing: no model has been announced."""
 
     def protect(
         self,

@@ -25,7 +25,7 @@ from fedgdl.errors import AggregationError, ClientError, CryptoError, WireError
 from fedgdl.federated import ClientRecord, CohortSums, Strategy, UpdateEncoding, make_update_encoding
 from fedgdl.parameters import Layout
 from fedgdl.wire import EncodedPlainUpdate, decode_struct
-from server.round_state import Stage
+from server.aggregation.unprotected import UnprotectedCohort
 
 __all__ = ["ExactAggregation", "ExactCohort"]
 
@@ -47,7 +47,7 @@ class ExactAggregation:
 
     def __init__(self, experiment: Experiment, strategy: Strategy, layout: Layout) -> None:
         self._encoding = make_update_encoding(experiment, strategy, layout)
-        self._stage = Stage("train", experiment.strategy.min_updates, trains=True)
+        self._min_updates = experiment.strategy.min_updates
 
     @property
     def max_payload_bytes(self) -> int:
@@ -56,33 +56,22 @@ class ExactAggregation:
 
     def open_round(self, round_index: int, attempt: int, cohort: tuple[str, ...], model_sha256: str) -> "ExactCohort":
         """Returns a fresh aggregation for one attempt at one round."""
-        return ExactCohort(self._stage, self._encoding)
+        return ExactCohort(self._min_updates, self._encoding)
 
 
-class ExactCohort:
+class ExactCohort(UnprotectedCohort):
     """Checks the payloads of a cohort as they come, and adds them up at once: integers add up alike in any order.
 
     Args:
-        stage: the only one.
+        min_updates: with fewer the round has failed.
         encoding: how updates became vectors.
     """
 
-    def __init__(self, stage: Stage, encoding: UpdateEncoding) -> None:
-        self.stages = (stage,)
+    def __init__(self, min_updates: int, encoding: UpdateEncoding) -> None:
+        super().__init__(min_updates)
         self._encoding = encoding
         self._total = np.zeros(encoding.size, encoding.dtype)
         self._num_clients = 0
-
-    def begin(self, stage: str, client_ids: tuple[str, ...]) -> None:
-        """Does nothing: all of the cohort take part."""
-
-    def common(self, stage: str) -> bytes:
-        """Returns nothing: clients need not be told anything."""
-        return b""
-
-    def message(self, stage: str, client_id: str) -> bytes:
-        """Returns nothing: likewise."""
-        return b""
 
     def take(self, stage: str, client_id: str, payload: bytes) -> ClientRecord:
         """Adds an update, after checking all of it, and returns what it says of its client.

@@ -20,7 +20,7 @@ from fedgdl.errors import ClientError, WireError
 from fedgdl.federated import ClientRecord, CohortSums
 from fedgdl.parameters import Layout
 from fedgdl.wire import PlainUpdate, decode_struct
-from server.round_state import Stage
+from server.aggregation.unprotected import UnprotectedCohort
 
 __all__ = ["PlainAggregation", "PlainCohort", "read_plain_update"]
 
@@ -42,7 +42,7 @@ class PlainAggregation:
     def __init__(self, layout: Layout, sum_shapes: Mapping[str, tuple[int, ...]], min_updates: int) -> None:
         self._dtype = np.dtype(layout.dtype)
         self._shapes = dict(sum_shapes)
-        self._stage = Stage("train", min_updates, trains=True)
+        self._min_updates = min_updates
 
     @property
     def max_payload_bytes(self) -> int:
@@ -58,38 +58,27 @@ class PlainAggregation:
         model_sha256: str,
     ) -> "PlainCohort":
         """Returns a fresh aggregation for one attempt at one round."""
-        return PlainCohort(self._stage, cohort, self._shapes, self._dtype)
+        return PlainCohort(self._min_updates, cohort, self._shapes, self._dtype)
 
 
-class PlainCohort:
+class PlainCohort(UnprotectedCohort):
     """Checks the payloads of a cohort as they come, and adds up their terms in the end.
 
     Args:
-        stage: the only one.
+        min_updates: with fewer the round has failed.
         cohort: the sampled clients, in the order of ids.
         sum_shapes: the shape of each term of an update.
         dtype: the terms' dtype.
     """
 
     def __init__(
-        self, stage: Stage, cohort: tuple[str, ...], sum_shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]
+        self, min_updates: int, cohort: tuple[str, ...], sum_shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]
     ) -> None:
-        self.stages = (stage,)
+        super().__init__(min_updates)
         self._cohort = cohort
         self._shapes = sum_shapes
         self._dtype = dtype
         self._taken: dict[str, tuple[PlainUpdate, _Terms]] = {}
-
-    def begin(self, stage: str, client_ids: tuple[str, ...]) -> None:
-        """Does nothing: all of the cohort take part."""
-
-    def common(self, stage: str) -> bytes:
-        """Returns nothing: clients need not be told anything."""
-        return b""
-
-    def message(self, stage: str, client_id: str) -> bytes:
-        """Returns nothing: likewise."""
-        return b""
 
     def take(self, stage: str, client_id: str, payload: bytes) -> ClientRecord:
         """Keeps an update, after checking all of it, and returns what it says of its client.

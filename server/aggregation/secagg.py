@@ -47,6 +47,7 @@ from fedgdl.errors import AggregationError, ClientError, CryptoError, WireError
 from fedgdl.federated import ClientRecord, CohortSums, Strategy
 from fedgdl.federated.encoding import UpdateEncoding, make_update_encoding
 from fedgdl.parameters import Layout
+from fedgdl.runtime import usable_cores
 from fedgdl.wire.codec import decode_struct, encode_struct
 from fedgdl.wire.secagg import (
     PROTOCOL_VERSION,
@@ -263,7 +264,7 @@ class SecaggCohort:
         masks = [(self._open_own_mask(client_id), -1) for client_id in sorted(self._survivors)]
         for lost_id in sorted(self._dealt.keys() - self._survivors):
             masks += self._open_pair_masks(lost_id)
-        add_masks(self._total, masks)
+        add_masks(self._total, masks, num_threads=usable_cores())  # the workers have nothing to do meanwhile
         return self._encoding.decode(self._total, len(self._survivors))
 
     def _draw_up_roster(self, participants: frozenset[str]) -> None:

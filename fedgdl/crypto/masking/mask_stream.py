@@ -25,6 +25,7 @@ Example:
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +49,7 @@ Source:
 
 _PIECE_BYTES: Final = 128 * 1024  # a piece of the vector and one of a mask together fit a core's second-level cache
 _NUM_OPEN_STREAMS: Final = 64  # bounds the memory for masks' states; the vector is gone through once for so many
+_BYTES_WORTH_A_THREAD: Final = 2**24  # of masks; a thread takes about two milliseconds for so many
 _ZEROS: Final = bytes(_PIECE_BYTES)
 _NONCE: Final = bytes(12)
 
@@ -84,18 +86,20 @@ def mask(seed: bytes, size: int, dtype: npt.DTypeLike) -> RingArray:
     return elements.astype(little_endian.newbyteorder("="), copy=False)
 
 
-def add_masks(vector: RingArray, seeds_and_signs: Sequence[tuple[bytes, int]]) -> None:
+def add_masks(vector: RingArray, seeds_and_signs: Sequence[tuple[bytes, int]], *, num_threads: int = 1) -> None:
     """Adds masks to a vector, in place and modulo 2^32 or 2^64, or takes them away again.
 
     Args:
         vector: uint32 or uint64 array (size,), which is changed.
         seeds_and_signs: (seed, sign) of each mask; +1 adds `mask(seed, size, dtype)`, -1 subtracts it.
+        num_threads: how many threads may work at it, each but the first with a vector of its own for the sum of its
+            masks; where these are short, fewer do. The result is the same, since whole numbers are added.
 
     Raises:
         CryptoError: the vector is none of a ring or too long, a seed is not 32 bytes, or a sign is something else;
             the vector is as it was.
     """
-    little_endian = _ring_dtype(vector.dtype)
+    _ring_dtype(vector.dtype)
     if vector.ndim != 1:
         message = f"masks are for vectors, not for an array of {vector.ndim} axes"
         raise CryptoError(message)
@@ -105,8 +109,24 @@ def add_masks(vector: RingArray, seeds_and_signs: Sequence[tuple[bytes, int]]) -
         if sign not in {1, -1}:
             message = "a mask is added (+1) or subtracted (-1)"
             raise CryptoError(message)
+    num_threads = max(1, min(num_threads, len(seeds_and_signs) * vector.nbytes // _BYTES_WORTH_A_THREAD))
+    if num_threads == 1:
+        _accumulate(vector, seeds_and_signs)
+        return
+    others = [np.zeros_like(vector) for _ in range(1, num_threads)]
+    with ThreadPoolExecutor(num_threads) as pool:
+        for _ in pool.map(
+            _accumulate, [vector, *others], [seeds_and_signs[k::num_threads] for k in range(num_threads)]
+        ):
+            pass  # an error of a thread is raised here
+    for other in others:
+        vector += other
+
+
+def _accumulate(vector: RingArray, seeds_and_signs: Sequence[tuple[bytes, int]]) -> None:
+    """Adds checked masks to a checked vector, piece by piece."""
     piece_size = _PIECE_BYTES // vector.itemsize
-    elements = np.empty(min(vector.size, piece_size), little_endian)
+    elements = np.empty(min(vector.size, piece_size), vector.dtype.newbyteorder("<"))
     data = elements.view(np.uint8)
     for first in range(0, len(seeds_and_signs), _NUM_OPEN_STREAMS):
         streams = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vectors import load_vectors
 
 from fedgdl.crypto.masking import MAX_MASK_BYTES, add_masks, mask
-from fedgdl.crypto.masking.mask_stream import _NUM_OPEN_STREAMS, _PIECE_BYTES
+from fedgdl.crypto.masking.mask_stream import _BYTES_WORTH_A_THREAD, _NUM_OPEN_STREAMS, _PIECE_BYTES
 from fedgdl.errors import CryptoError
 
 AES = load_vectors("aes256.json")
@@ -102,6 +102,19 @@ def test_more_masks_than_are_open_at_once_are_all_added(num_masks: int) -> None:
     expected = np.zeros(size, np.uint32)
     for number in range(num_masks):
         expected += expected_mask(seed_of(number), size, np.uint32)
+    np.testing.assert_array_equal(vector, expected)
+
+
+@pytest.mark.parametrize("num_threads", [2, 3, 40])
+@pytest.mark.parametrize("dtype", RINGS)
+def test_several_threads_add_the_same_masks(dtype: npt.DTypeLike, num_threads: int) -> None:
+    rng = np.random.default_rng(5)
+    vector = rng.integers(0, 2**32, size=1_000_003, dtype=dtype)
+    signed = [(seed_of(number), 1 if number % 3 else -1) for number in range(13)]
+    assert len(signed) * vector.nbytes >= 3 * _BYTES_WORTH_A_THREAD  # work for three of them
+    expected = vector.copy()
+    add_masks(expected, signed)
+    add_masks(vector, signed, num_threads=num_threads)
     np.testing.assert_array_equal(vector, expected)
 
 

@@ -25,14 +25,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fedgdl.config import Experiment, check_cohort
+from fedgdl.config import AggregationConfig, Experiment, check_cohort
 from fedgdl.data import FederatedDataset
 from fedgdl.errors import DataError
 from fedgdl.federated import Strategy, make_update_encoding
 from fedgdl.federated.own_code import call_own
 from fedgdl.parameters import Layout
 
-__all__ = ["count_examples", "describe", "settle"]
+__all__ = ["count_examples", "describe", "settle", "shares_not_reached"]
 
 
 def count_examples(data: FederatedDataset[Any]) -> dict[str, int]:
@@ -95,8 +95,9 @@ def describe(
         on the numbers of examples of those that have fewest). Of secure aggregation also `graph` (`"complete"` or
         `"sparse"`), `num_clients`, `degree`, `threshold`, `min_survivors`, `max_dropouts`, `max_colluders` (clients
         that may work together with a coordinator that follows the protocol: they open no mask, and the sum hides the
-        two or more others behind one another), `privacy_bits` and `liveness_bits`; these two are none where nothing
-        is left to chance.
+        two or more others behind one another), `max_colluders_if_lying` (how many may help one that lies about
+        survivors; in a sparse graph, of the neighbours of any one client), `privacy_bits` and `liveness_bits`; these
+        two are none where nothing is left to chance.
 
     Raises:
         ConfigError: sums may wrap around the ring, or there is no graph that gives what is asked for.
@@ -133,6 +134,10 @@ def _describe_graph(experiment: Experiment, cohort_size: int) -> dict[str, Any]:
 
     graph = cohort_graph(cohort_size, experiment.aggregation)
     corrupt = whole_clients(experiment.aggregation.corrupt_share, cohort_size)
+    max_colluders = min(graph.threshold - 1, graph.min_survivors - 2) if graph.is_complete else corrupt
+    # Two lists of survivors need t signatures each, of the n that a client shares secrets with, itself included: with
+    # fewer than 2t - n who sign both, one of the lists finds too few. Unsigned lists cannot be told apart.
+    unfooled = 2 * graph.threshold - (graph.degree + 1) - 1 if experiment.aggregation.consistency else 0
     return {
         "graph": "complete" if graph.is_complete else "sparse",
         "num_clients": cohort_size,
@@ -140,7 +145,37 @@ def _describe_graph(experiment: Experiment, cohort_size: int) -> dict[str, Any]:
         "threshold": graph.threshold,
         "min_survivors": graph.min_survivors,
         "max_dropouts": graph.max_dropouts,
-        "max_colluders": min(graph.threshold - 1, graph.min_survivors - 2) if graph.is_complete else corrupt,
+        "max_colluders": max_colluders,
+        "max_colluders_if_lying": max(0, min(unfooled, max_colluders)),
         "privacy_bits": graph.privacy_bits,
         "liveness_bits": graph.liveness_bits,
     }
+
+
+def shares_not_reached(aggregation: AggregationConfig, protection: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each share of clients that was set and that a complete graph does not withstand.
+
+    There it has no say: any so many may drop out or collude. (In a sparse graph what cannot be reached is refused.)
+
+    Args:
+        aggregation: with the shares.
+        protection: as `describe` gives it.
+    """
+    if protection.get("graph") != "complete":
+        return []
+    from fedgdl.crypto.masking.graph import whole_clients  # it loads cryptography
+
+    usual, num_clients = AggregationConfig(), protection["num_clients"]
+    lines = []
+    for key, tolerated, what in (
+        ("corrupt_share", protection["max_colluders"], "collude"),
+        ("dropout_share", protection["max_dropouts"], "drop out"),
+    ):
+        share = getattr(aggregation, key)
+        asked = whole_clients(share, num_clients)
+        if share != getattr(usual, key) and asked > tolerated:
+            lines.append(
+                f"aggregation.{key} = {share:g} has no effect on a complete graph: of {num_clients} clients up to "
+                f"{tolerated} may {what}, not {asked}"
+            )
+    return lines

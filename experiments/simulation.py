@@ -24,7 +24,7 @@ from clients.worker_process import main as worker_main
 from experiments.callbacks import Callback
 from experiments.environment import versions
 from experiments.observer import ObserverFiles
-from experiments.protection import count_examples, describe, settle
+from experiments.protection import count_examples, describe, settle, shares_not_reached
 from experiments.report.words import losses_in_words
 from experiments.run_history import RunHistory
 from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
@@ -137,6 +137,8 @@ def simulate(
     )
     if experiment.aggregation.is_encoded:
         history.protection = describe(experiment, strategy, parameters.layout, num_examples)
+        for line in shares_not_reached(experiment.aggregation, history.protection):
+            logger.warning("%s", line)
 
     def connect(engine: Engine, slots: ParameterSlots) -> Federation:
         return Federation(
@@ -158,13 +160,19 @@ def simulate(
 
 
 def _check_population(experiment: Experiment, client_ids: Sequence[str]) -> None:
-    """Refuses a cohort larger than the population, and faults of clients that do not exist.
+    """Refuses a cohort larger than the population, or too small for any round, and faults of unknown clients.
 
     Raises:
         ConfigError: says how many clients there are, or which is nearest.
     """
     if experiment.cohort_size is not None and experiment.cohort_size > len(client_ids):
         message = f"cohort_size = {experiment.cohort_size}: there are only {len(client_ids)} clients"
+        raise ConfigError(message)
+    if experiment.cohort_size is None and experiment.strategy.min_updates > len(client_ids):
+        message = (
+            f"strategy.min_updates = {experiment.strategy.min_updates} can never be met: there are only "
+            f"{len(client_ids)} clients"
+        )
         raise ConfigError(message)
     for fault in experiment.faults.events:
         if fault.client not in client_ids:

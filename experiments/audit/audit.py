@@ -68,7 +68,7 @@ class Audit(Callback):
 
         `page` is none where it is not written, and `verdict` is `"unfinished"` before all vectors are examined.
         """
-        known = self._document if self._document is not None else {"verdict": "unfinished", "checks": []}
+        known: dict[str, Any] = self._document or {"verdict": "unfinished", "checks": []}
         return {
             "page": None if self._page is None else str(self._page),
             "verdict": known["verdict"],
@@ -100,12 +100,13 @@ class Audit(Callback):
     def write(self, history: RunHistory) -> None:
         """Examines the record of a run that has ended, however it did, and writes `audit.json` and `audit.html`.
 
-        Apart from the run, since it takes its time (some milliseconds a vector) and may be interrupted. No file is
-        left half written.
+        Apart from the run, since it takes its time (0.1 s for a vector of a million elements) and may be interrupted;
+        `fedgdl.progress` tells how far it has come. No file is left half written.
         """
         if self.recorder.path is None:
             message = "there is nothing to be written of a run that was not recorded"
             raise RuntimeError(message)
+        self._document, self._page = None, None
         try:
             evidence = examine(self.recorder, history, self._truth(self._run_folder.observer_folder(history)))
             self._document = audit_document(history, self.recorder, evidence)

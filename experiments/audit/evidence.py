@@ -25,6 +25,7 @@ from experiments.audit.vectors import ReceivedVector, VectorReader
 from experiments.run_history import RunHistory
 from fedgdl.errors import AggregationError, WireError
 from fedgdl.federated import RoundRecord
+from fedgdl.progress import watched
 from fedgdl.runtime import one_blas_thread
 from fedgdl.wire import ClientFailed, Codec, ToCoordinator
 
@@ -152,7 +153,7 @@ def _vectors(
     recorder: AuditRecorder, reader: VectorReader, file: BinaryIO, payloads: set[int], evidence: Evidence
 ) -> Iterator[tuple[int, str, ReceivedVector]]:
     """Yields round, client and vector of each answer of the training stage, by round and client."""
-    for round_index, traffic in sorted(recorder.traffic.rounds.items()):
+    for round_index, traffic in watched(sorted(recorder.traffic.rounds.items()), "auditing rounds"):
         for stage in traffic.stages:
             for client_id, answer in sorted(stage.answers.items()) if stage.name == reader.stage else ():
                 if answer.offset not in payloads:

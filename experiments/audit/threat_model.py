@@ -78,8 +78,9 @@ def _plain(*, is_exact: bool) -> tuple[Section, ...]:
 def _assumptions(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[str, ...]:
     threshold = protection["threshold"]
     if protection["graph"] == "complete":
+        most = protection["max_colluders"]
         colluding = (
-            f"Up to {protection['max_colluders']} of the {protection['num_clients']} clients of a cohort may tell it "
+            f"{f'Up to {most}' if most else 'None'} of the {protection['num_clients']} clients of a cohort may tell it "
             f"all they know. It takes {threshold} shares to open a secret, no honest client gives away shares of both "
             "secrets of another, and two or more honest clients remain in the sum."
         )
@@ -111,13 +112,23 @@ def _protected(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[s
             "loss and accuracy. It learns sums over the clients that stayed, at least "
             f"{protection['min_survivors']}, and no more of them."
         ),
-        "From the other clients: the same. They see public keys, sealed shares, signatures, and each new model.",
+        _from_other_clients(protection["num_clients"]),
         (
             "A coordinator that sends clients different models or rules is caught: their signatures cover these, "
             "and do not match."
         ),
         _lies_about_survivors(experiment, protection),
     )
+
+
+def _from_other_clients(num_clients: int) -> str:
+    seen = "public keys, sealed shares, signatures, and each new model"
+    if num_clients == 2:
+        return (
+            f"From the other client: the examples, but not the update. It sees {seen}; the model tells it the sum, and "
+            "the sum less its own update is the other one's."
+        )
+    return f"From the other clients: the same. They see {seen}."
 
 
 def _lies_about_survivors(experiment: Experiment, protection: Mapping[str, Any]) -> str:
@@ -129,12 +140,11 @@ def _lies_about_survivors(experiment: Experiment, protection: Mapping[str, Any])
         )
     if protection["graph"] == "complete":
         return (
-            "A coordinator that tells clients different lists of who has left is caught, as long as fewer than "
-            f"{2 * threshold - protection['num_clients']} clients help it: each signs one list, and answers only when "
-            f"{threshold} have signed the same."
+            "A coordinator that tells clients different lists of who has left is caught, as long as "
+            f"{_at_most(protection['max_colluders_if_lying'])} of the clients help it: each signs one list, and "
+            f"answers only when {threshold} have signed the same."
         )
-    enough = 2 * threshold - protection["degree"] - 1  # both lists need the signatures of t of a client and its peers
-    helpers = "none" if enough == 1 else f"fewer than {enough}"
+    helpers = _at_most(protection["max_colluders_if_lying"])
     return (
         f"A coordinator that tells neighbours different lists of who has left is caught, as long as {helpers} of a "
         f"client's {protection['degree']} neighbours help it: each client signs one list, and answers only when "
@@ -143,8 +153,14 @@ def _lies_about_survivors(experiment: Experiment, protection: Mapping[str, Any])
     )
 
 
+def _at_most(count: int) -> str:
+    return f"no more than {count}" if count else "none"
+
+
 def _unprotected(protection: Mapping[str, Any]) -> tuple[str, ...]:
     num_clients, max_weight = protection["num_clients"], protection["max_weight"]
+    others = num_clients - 1
+    who = f"{others} clients that help" if others > 1 else "one that helps"
     bound = (
         f"The bound on a client's number of examples, {max_weight:,}: it is part of the public configuration. Where "
         "nobody set it, it is the power of two at or above the number of the client that has most."
@@ -161,8 +177,8 @@ def _unprotected(protection: Mapping[str, Any]) -> tuple[str, ...]:
             "than one. Noise would limit this; secure aggregation adds none that stays in the sum."
         ),
         (
-            f"With a cohort of {num_clients}, {num_clients - 1} clients that help the coordinator read the last one's "
-            "update: they take their own out of the sum. No aggregation can prevent this."
+            f"With a cohort of {num_clients}, {who} the coordinator {'read' if others > 1 else 'reads'} the last "
+            "one's update, the sum less their own. No aggregation can prevent this."
         ),
         _METADATA,
         *weights,

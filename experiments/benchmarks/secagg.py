@@ -1,9 +1,9 @@
 """What secure aggregation costs: masks, a client, the server, and whole rounds against plain ones.
 
-Everything but whole rounds is measured in CPU time of this process, so that other programs on the machine disturb
-little; rounds are measured by the clock on the wall, since waiting for one another is part of them. What is compared
-takes turns in one run: a plain NumPy sum, the processor's own key stream, and Flower's functions where `flwr` is
-installed.
+Most is measured in CPU time of this process, so that other programs on the machine disturb little. What several
+threads do is also measured by the clock on the wall, and so are rounds, since waiting for one another is part of them.
+What is compared takes turns in one run: a plain NumPy sum, the processor's own key stream, and Flower's functions where
+`flwr` is installed.
 
 The client and the server are the ones of a run (`clients.protection.secagg`, `server.aggregation.secagg`), in memory,
 and the sum that they open is checked.
@@ -11,7 +11,7 @@ and the sum that they open is checked.
 Example:
     >>> report = run(repeats=1, size=1000, cohort_size=4, rounds=())
     >>> [row.name for row in report.rows]
-    ['mask', 'encoding', 'masking', 'client', 'server-add', 'server-unmask']
+    ['mask', 'encoding', 'masking', 'client', 'server-add', 'server-unmask', 'server-wall']
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ from fedgdl.crypto.masking import KeyPair, add_masks, derive_key
 from fedgdl.crypto.masking.graph import graph_parameters
 from fedgdl.errors import ConfigError, RunFailed
 from fedgdl.progress import watched
-from fedgdl.runtime import one_blas_thread
+from fedgdl.runtime import one_blas_thread, usable_cores
 
 __all__ = ["run"]
 
@@ -46,6 +46,7 @@ _MASK_GB_PER_SECOND: Final = 10.0
 _MASKING_US: Final = 10_000.0
 _UNMASKING_US: Final = 500_000.0
 _TIMES_FLOWERS_CLIENT: Final = 10.0
+_FLOWERS_CLIENT: Final = "Flower, without signatures"
 _TIMES_FLOWERS_UNMASKING: Final = 100.0
 _TIMES_PLAIN_ROUND: Final = 2.0
 _PIECE_BYTES: Final = 128 * 1024
@@ -90,7 +91,7 @@ def run(
             _mask_row(size, flower, repeats or 31, has_goal=has_goals and bool(has_vaes)),
             encoding,
             _masking_row(size, flower, repeats or 9, has_goals=has_goals),
-            _client_row(client, played, encoding, flower),
+            _client_row(client, played, encoding, flower, has_goal=has_goals),
             *_server_rows(size, cohort_size, flower, repeats or 3, has_goals=has_goals and cohort_size == _COHORT_SIZE),
         )
     found = versions() | {name: importlib.metadata.version(name) for name in ("cryptography", "gmpy2")}
@@ -171,12 +172,16 @@ def _masking_row(size: int, flower: Flower | None, repeats: int, *, has_goals: b
         f"a client's key agreements and masks, {_NUM_NEIGHBOURS} neighbours",
         take_turns(steps, repeats, clock=time.process_time),
         most_us=_MASKING_US if has_goals else None,
-        least={"Flower": _TIMES_FLOWERS_CLIENT} if has_goals else {},
     )
 
 
 def _client_row(
-    client: MeasuredCohort, played: Sequence[RoundTimes], encoding: SecaggRow, flower: Flower | None
+    client: MeasuredCohort,
+    played: Sequence[RoundTimes],
+    encoding: SecaggRow,
+    flower: Flower | None,
+    *,
+    has_goal: bool,
 ) -> SecaggRow:
     """The client's role in all five stages; what encoding takes is taken off."""
     stages = {stage: [times.client[stage] for times in played] for stage in played[0].client}
@@ -187,20 +192,19 @@ def _client_row(
         num_clients = len(client.client_ids)
         masking = flower.masking(_NUM_NEIGHBOURS, client.update.delta.size)
         sharing = flower.sharing(_NUM_NEIGHBOURS, graph_parameters(num_clients).threshold)
-        seconds["Flower, without signatures"] = _timed(
-            lambda index: (sharing(index), masking(index)), min(len(played), 5)
-        )
+        seconds[_FLOWERS_CLIENT] = _timed(lambda index: (sharing(index), masking(index)), min(len(played), 5))
     return _row(
         "client",
         f"a client's round without encoding, {_NUM_NEIGHBOURS} neighbours: keys, shares, signatures, masks",
         seconds,
         parts={stage: _median_us(times) for stage, times in stages.items()},
+        least={_FLOWERS_CLIENT: _TIMES_FLOWERS_CLIENT} if has_goal else {},
     )
 
 
 def _server_rows(
     size: int, cohort_size: int, flower: Flower | None, repeats: int, *, has_goals: bool
-) -> tuple[SecaggRow, SecaggRow]:
+) -> tuple[SecaggRow, ...]:
     cohort, num_lost = MeasuredCohort(cohort_size, size), cohort_size // 10
     played = [cohort.play(num_lost) for _ in watched(range(repeats), "cohorts")]
     num_survivors, deltas = cohort_size - num_lost, [cohort.update.delta.copy() for _ in range(4)]
@@ -233,8 +237,13 @@ def _server_rows(
             f"unmasking, {cohort_size} clients of which {num_lost} were lost: shares, keys, masks",
             opening,
             parts={name: _median_us(times) for name, times in parts.items()},
-            most_us=_UNMASKING_US if has_goals else None,
             least={"Flower (computed from parts)": _TIMES_FLOWERS_UNMASKING} if has_goals else {},
+        ),
+        _row(
+            "server-wall",
+            f"the same on the wall, in up to {usable_cores()} threads",
+            {"fedgdl": [sum(times.server["unmask"]) + times.finish_wall[0] for times in played]},
+            most_us=_UNMASKING_US if has_goals else None,
         ),
     )
 

@@ -43,11 +43,13 @@ class RoundTimes:
         client: stage -> of the client that is on its own.
         server: stage -> of taking each answer.
         finish: of opening the sum: shares, keys and masks.
+        finish_wall: the same on the wall; it may take several threads.
     """
 
     client: dict[str, float] = field(default_factory=dict)
     server: dict[str, list[float]] = field(default_factory=dict)
     finish: list[float] = field(default_factory=list)
+    finish_wall: list[float] = field(default_factory=list)
 
 
 class MeasuredCohort:
@@ -104,9 +106,10 @@ class MeasuredCohort:
                 times.server[stage.name].append(time.process_time() - answered)
                 if client_id == self.client_ids[0]:
                     times.client[stage.name] = answered - start
-        start = time.process_time()
+        start, wall = time.process_time(), time.perf_counter()
         sums = a_round.finish()
         times.finish.append(time.process_time() - start)
+        times.finish_wall.append(time.perf_counter() - wall)
         self._check(sums, len(participants))
         return times
 

@@ -63,7 +63,9 @@ def words(
     from fedgdl.data import load_dataset
 
     _check_options(text, emails, against, clients)
-    experiment = load_config(config, overrides or ())
+    # Masked or not, the cohort is that of --clients, not that of the file, which must not be held to its rules.
+    own_cohort = ["aggregation.kind=plain"] if against == "secagg" else []
+    experiment = load_config(config, [*(overrides or ()), *own_cohort])
     console = error_console()
     with work_bar(console):
         mail = load_dataset(experiment.data, experiment.seed)

@@ -138,6 +138,8 @@ def print_masked_findings(document: dict[str, Any]) -> None:
 def _conclusions(document: dict[str, Any]) -> list[str]:
     """Returns what the table means, a line each, and what was read where it may be shown."""
     tests = 2 * len(document["masked"])
+    level = document["p_value_level"]
+    least = min(min(view["hits_p_value"], view["labels_p_value"]) for view in document["masked"].values())
     noise = "is read no better than by blind guessing" if document["is_at_chance"] else "is NOT read like noise"
     runs = f"{1 / document['false_alarm_rate']:,.0f}"
     whole = document["sum"]
@@ -148,6 +150,8 @@ def _conclusions(document: dict[str, Any]) -> list[str]:
         "",
         f"One masked vector {noise}: {tests} tests, which all together raise a false alarm",
         f"in one of {runs} runs at most.",
+        f"Their smallest p-value, words or labels, is {_p_value(least)}; only one below {_p_value(level)}",
+        "would tell of a leak.",
         f"Not hidden: which words somebody had, though not who. The sum tells {told}; {bobs} are Bob's.",
     ]
     if lost:
@@ -184,6 +188,10 @@ def _cells(view: dict[str, Any], count: int) -> tuple[str, str, str, str]:
         _share(view["recall"]),
         f"{view['labels_right']} of {count}",
     )
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else f"{value:.0e}"
 
 
 def _share(value: float) -> str:

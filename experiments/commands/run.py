@@ -140,7 +140,8 @@ def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, a
         message = "a run that has ended has started before"
         raise RuntimeError(message)
     if audit is not None:
-        ending = _write_audit(audit, remember.history) or ending
+        with work_bar(console):
+            ending = _write_audit(audit, remember.history) or ending
     _show(remember.history, folder.path, audit, as_json=as_json)
     _finish(remember.history, folder.problems, audit, ending)
 

@@ -7,9 +7,13 @@ Example:
     ('1 round', '33.6 rounds, interpolated between tests')
 """
 
-from collections.abc import Mapping
-from itertools import islice
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
+
+from fedgdl.runtime import usable_cores
 
 if TYPE_CHECKING:
     from experiments.run_history import RunHistory
@@ -26,6 +30,11 @@ __all__ = [
 ]
 
 _MAX_REASONS_SHOWN: Final = 10
+
+_MOST_WORKERS_ADVISED: Final = 100
+"""To so many clients it is worth giving each a process of its own."""
+
+_STAGES_BEHIND_TRAINING: Final = frozenset({"consistency", "unmask"})
 
 
 def failures_in_words(history: "RunHistory") -> list[str]:
@@ -44,7 +53,45 @@ def failures_in_words(history: "RunHistory") -> list[str]:
     hidden = sum(map(len, islice(clients.values(), _MAX_REASONS_SHOWN, None)))
     if hidden:
         lines.append(f"... and {hidden} more missing update{'s' * (hidden > 1)}; see history.jsonl")
-    return lines
+    return lines + _departures_in_words(history.rounds) + _shared_workers_in_words(history)
+
+
+def _departures(record: "RoundRecord") -> list[tuple[str, int]]:
+    """Returns the stages behind that of training, and how many clients left in each, in a round's last attempt."""
+    last = [stage for stage in record.stages if stage.attempt == record.stages[-1].attempt]
+    left = [(stage.name, before.num_answers - stage.num_answers) for before, stage in pairwise(last)]
+    return [(name, count) for name, count in left if name in _STAGES_BEHIND_TRAINING and count > 0]
+
+
+def _departures_in_words(rounds: Sequence["RoundRecord"]) -> list[str]:
+    """Returns a line for each round and stage that clients left in whose updates had come.
+
+    No record names them, since their updates count; the log of the run does.
+    """
+    lines = [
+        f"round {record.round_index}: {count} client{'s' * (count > 1)} left after their update had come, in the stage "
+        f"{name!r}; run.log names them"
+        for record in rounds
+        for name, count in _departures(record)
+    ]
+    hidden = len(lines) - _MAX_REASONS_SHOWN
+    return lines[:_MAX_REASONS_SHOWN] + ([f"... and {hidden} more such stages"] if hidden > 0 else [])
+
+
+def _shared_workers_in_words(history: "RunHistory") -> list[str]:
+    """Returns what to do about protected rounds that failed since a lost worker took several clients with it."""
+    experiment = history.experiment
+    size, workers = experiment.cohort_size or 0, experiment.engine.workers or usable_cores()
+    is_shared = experiment.engine.kind == "processes" and workers < size <= _MOST_WORKERS_ADVISED
+    if not experiment.aggregation.is_private or not is_shared:
+        return []
+    for record in history.rounds:
+        reasons = Counter(client.reason for client in record.failures)
+        lost_together = max(*reasons.values(), *(count for _, count in _departures(record)), 0, 0)
+        if record.status == "failed" and lost_together > 1:
+            shared = f"{size} clients shared {workers} worker{'s' * (workers > 1)}"
+            return [f"{shared}; --workers {size} gives each client its own"]
+    return []
 
 
 def protection_in_words(protection: Mapping[str, Any]) -> list[str]:
@@ -54,16 +101,16 @@ def protection_in_words(protection: Mapping[str, Any]) -> list[str]:
         protection: as `experiments.protection.describe` gives it.
 
     Example:
-        >>> graph = {"graph": "complete", "num_clients": 10, "threshold": 7, "max_dropouts": 3, "max_colluders": 5}
-        >>> _graph_in_words(graph)
-        'complete graph of 10 clients, threshold 7: up to 3 may drop out, up to 5 may collude with the coordinator'
+        >>> graph = {"graph": "complete", "num_clients": 10, "threshold": 7, "max_dropouts": 3}
+        >>> _graph_in_words({**graph, "max_colluders": 5, "max_colluders_if_lying": 3})  # doctest: +ELLIPSIS
+        'complete graph of 10 ... 5 may collude with a coordinator that follows the protocol, 3 with one that lies'
     """
     lines = []
     if protection["kind"] == "secagg":
         lines.append(f"secure aggregation: {_graph_in_words(protection)}")
     weights = f", weights up to {protection['max_weight']:,}" if protection["max_weight"] > 1 else ""
     error = protection["max_error_of_mean"]
-    exactness = "" if error is None else f"; a mean is exact to {error:.1e}"
+    exactness = "" if error is None else f"; each element of the mean is off by at most {error:.1e}, whoever drops out"
     lines.append(
         f"encoding: {protection['bits']} bits within ±{protection['clip']:g}{weights}, "
         f"{protection['bytes_per_weight']} bytes a parameter{exactness}"
@@ -76,20 +123,25 @@ def _graph_in_words(graph: Mapping[str, Any]) -> str:
     may_drop = f"up to {dropouts:,} may drop out" if dropouts else "no drop-out is tolerable"
     if clients == 2:
         return f"2 clients, threshold 2: {may_drop}, and each learns the other's update from the sum"
-    withstood = f"threshold {threshold}: {may_drop}, up to {graph['max_colluders']:,} may collude with the coordinator"
-    if graph["graph"] == "complete":
-        return f"complete graph of {clients} clients, {withstood}"
-    bits = [
-        f"{graph[key]:.1f} bits of {what}"
-        for key, what in (("privacy_bits", "privacy"), ("liveness_bits", "liveness"))
-        if graph[key] is not None
-    ]
-    return "; ".join(
-        [
-            f"graph of {clients:,} clients with {graph['degree']} neighbours each, {withstood}",
-            ", ".join(bits) or "nothing left to chance",
-        ]
+    is_complete = graph["graph"] == "complete"
+    liars = f"{graph['max_colluders_if_lying'] or 'none'}"
+    withstood = (
+        f"threshold {threshold}: {may_drop}, up to {graph['max_colluders']:,} may collude with a coordinator that "
+        f"follows the protocol, {liars}{'' if is_complete else ' of any neighbourhood'} with one that lies"
     )
+    if is_complete:
+        return f"complete graph of {clients} clients, {withstood}"
+    chances = [
+        f"{event} with a probability below 2^-{math.floor(10 * bits) / 10:.1f}"  # rounded down: it is a bound
+        if bits is not None
+        else f"{never} with the stated shares"
+        for bits, event, never in (
+            (graph["privacy_bits"], "an update can be read", "no update can be read"),
+            (graph["liveness_bits"], "a round fails", "no round can fail"),
+        )
+    ]
+    graph_of = f"graph of {clients:,} clients with {graph['degree']} neighbours each"
+    return "; ".join([f"{graph_of}, {withstood}", *chances])
 
 
 def losses_in_words(record: "RoundRecord", aggregation: "AggregationConfig") -> list[str]:

@@ -7,7 +7,8 @@ from federation import LineTask, make_data, make_experiment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.protection import count_examples, describe, settle
+from experiments import simulate
+from experiments.protection import count_examples, describe, settle, shares_not_reached
 from experiments.report.words import protection_in_words
 from fedgdl.config import AggregationConfig, Experiment, StrategyConfig
 from fedgdl.errors import ConfigError, DataError, TaskError
@@ -94,8 +95,9 @@ def test_a_large_cohort_has_a_sparse_graph_that_reaches_what_was_asked_for() -> 
 
 
 def test_a_share_of_the_clients_is_the_decimal_number_that_was_written() -> None:
-    """0.29 * 300 is 87 in decimal numbers, and 86.99999999999999 in binary ones."""
-    assert described(300, corrupt_share=0.29)["max_colluders"] == 87
+    """0.29 * 200 is 58 in decimal numbers, and 57.99999999999999 in binary ones."""
+    assert int(0.29 * 200) == 57
+    assert described(200, corrupt_share=0.29)["max_colluders"] == 58
 
 
 def test_the_error_of_the_mean_is_that_of_the_lightest_clients() -> None:
@@ -113,7 +115,10 @@ def test_the_error_of_the_mean_is_that_of_the_lightest_clients() -> None:
         (
             10,
             {},
-            "secure aggregation: complete graph of 10 clients, threshold 7: up to 3 may drop out, up to 5 may collude",
+            (
+                "secure aggregation: complete graph of 10 clients, threshold 7: up to 3 may drop out, up to 5 may "
+                "collude with a coordinator that follows the protocol, 3 with one that lies"
+            ),
         ),
         (3, {}, "complete graph of 3 clients, threshold 3: no drop-out is tolerable, up to 1 may collude"),
         (2, {"min_cohort": 2}, "no drop-out is tolerable, and each learns the other's update from the sum"),
@@ -122,14 +127,74 @@ def test_the_error_of_the_mean_is_that_of_the_lightest_clients() -> None:
 def test_a_run_says_beforehand_what_protects_it(num_clients: int, changes: dict[str, Any], line: str) -> None:
     lines = protection_in_words(described(num_clients, **changes))
     assert line in lines[0]
-    assert lines[1].startswith("encoding: 16 bits within ±1, weights up to 16, 3 bytes a parameter; a mean is exact to")
+    assert lines[1].startswith("encoding: 16 bits within ±1, weights up to 16, 3 bytes a parameter; each element of")
+    assert lines[1].endswith(
+        f"off by at most {described(num_clients, **changes)['max_error_of_mean']:.1e}, whoever drops out"
+    )
 
 
-def test_of_a_sparse_graph_the_bits_are_said() -> None:
+def test_of_a_sparse_graph_the_probabilities_are_said() -> None:
     found = described(300)
     (line, _) = protection_in_words(found)
     assert f"graph of 300 clients with {found['degree']} neighbours each, threshold {found['threshold']}" in line
-    assert f"{found['privacy_bits']:.1f} bits of privacy, {found['liveness_bits']:.1f} bits of liveness" in line
+    assert ", 4 of any neighbourhood with one that lies; an update can be read with a probability below 2^-" in line
+    bits = {
+        key: float(part.partition(";")[0]) for key, part in zip(("read", "fail"), line.split("2^-")[1:], strict=True)
+    }
+    assert 0 <= found["privacy_bits"] - bits["read"] < 0.1  # rounded down: the bound holds
+    assert 0 <= found["liveness_bits"] - bits["fail"] < 0.1
+
+
+def test_where_nothing_is_left_to_chance_a_sparse_graph_says_so() -> None:
+    (line, _) = protection_in_words(described(300, dropout_share=0.0))
+    assert line.endswith("; no round can fail with the stated shares")
+
+
+@pytest.mark.parametrize(
+    ("num_clients", "expected"),
+    [(2, 0), (3, 1), (4, 1), (10, 3), (100, 33), (120, 0), (1000, 4)],
+)
+def test_fewer_may_collude_with_a_coordinator_that_lies(num_clients: int, expected: int) -> None:
+    """2t - n - 1 of n, or of a neighbourhood; no more than with an honest one; none where survivors go unsigned."""
+    found = described(num_clients, min_cohort=2)
+    assert found["max_colluders_if_lying"] == expected <= found["max_colluders"]
+    assert described(num_clients, min_cohort=2, consistency=False)["max_colluders_if_lying"] == 0
+
+
+@pytest.mark.parametrize(
+    ("num_clients", "changes", "told"),
+    [
+        (10, {}, []),
+        (10, {"dropout_share": 0.3, "corrupt_share": 0.5}, []),
+        (
+            10,
+            {"dropout_share": 0.5, "corrupt_share": 0.6},
+            [("corrupt_share = 0.6", "up to 5 may collude, not 6"), ("dropout_share = 0.5", "3 may drop out, not 5")],
+        ),
+        (4, {"corrupt_share": 0.5}, [("corrupt_share = 0.5", "of 4 clients up to 1 may collude, not 2")]),
+        (300, {"dropout_share": 0.2}, []),
+    ],
+)
+def test_shares_that_a_complete_graph_does_not_withstand_are_told(
+    num_clients: int, changes: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    aggregation = protected(**changes).aggregation
+    lines = shares_not_reached(aggregation, described(num_clients, **changes))
+    for line, (start, end) in zip(lines, told, strict=True):
+        assert line.startswith(f"aggregation.{start} has no effect on a complete graph: ")
+        assert line.endswith(end)
+    assert shares_not_reached(aggregation, {"kind": "plain"}) == []
+
+
+def test_a_run_warns_beforehand_of_a_share_without_effect(caplog: pytest.LogCaptureFixture) -> None:
+    task = LineTask(make_data({"ann": 4, "ben": 6, "cat": 5}))
+    experiment = make_experiment(rounds=1, aggregation=AggregationConfig("secagg", dropout_share=0.5))
+    history = simulate(experiment, task=task)
+    assert history.protection is not None
+    assert history.protection["max_colluders_if_lying"] == 1
+    assert [record.message for record in caplog.records if "has no effect" in record.message] == [
+        "aggregation.dropout_share = 0.5 has no effect on a complete graph: of 3 clients up to 0 may drop out, not 1"
+    ]
 
 
 def test_a_client_without_data_counts_for_nothing_and_a_data_set_that_raises_is_told() -> None:

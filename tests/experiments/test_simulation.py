@@ -254,6 +254,15 @@ def test_a_fault_that_would_never_happen_is_refused(fault: str, words: str) -> N
         simulate(load_config("spam", [*SMALL, "engine.kind=inline", f"faults.events=[{fault}]"]))
 
 
+@pytest.mark.parametrize("kind", ["plain", "secagg"])
+def test_more_updates_than_there_are_clients_are_refused_before_anything_is_trained(kind: str) -> None:
+    config = [*SMALL, "engine.kind=inline", f"aggregation.kind={kind}"]
+    with pytest.raises(ConfigError, match=r"strategy\.min_updates = 7 can never be met: there are only 6 clients"):
+        simulate(load_config("spam-owners", [*config, "strategy.min_updates=7"]))
+    enough = simulate(load_config("spam-owners", [*config, "strategy.min_updates=6", "rounds=1"]))
+    assert enough.status == "done"
+
+
 def test_a_run_ends_after_the_first_tested_round_that_is_good_enough() -> None:
     config = [*SMALL, "engine.kind=inline", "rounds=6"]
     accuracies = [record.accuracy for record in simulate(load_config("spam", config)).rounds]

@@ -20,6 +20,7 @@ from experiments.run_folder import RunFolder
 from fedgdl.config import AggregationConfig, FaultConfig, FaultsConfig
 from fedgdl.crypto.masking import mask
 from fedgdl.errors import ConfigError
+from fedgdl.progress import watched_by
 from fedgdl.wire import Codec, StageResult, ToCoordinator, TrainResult
 
 Masks = Sequence[tuple[bytes, int]]
@@ -80,18 +81,18 @@ def test_a_plain_run_reads_as_unprotected(tmp_path: Path, exact: str) -> None:
     assert audited.document["could_not_read"] == []
 
 
-def leave_masks_out(vector: npt.NDArray[Any], masks: Masks) -> None:
+def leave_masks_out(vector: npt.NDArray[Any], masks: Masks, **_: int) -> None:
     """Adds nothing."""
 
 
-def add_always_the_same(vector: npt.NDArray[Any], masks: Masks) -> None:
+def add_always_the_same(vector: npt.NDArray[Any], masks: Masks, **_: int) -> None:
     """Adds one and the same mask for each client; the server takes it off once for each own mask it opened."""
     is_client = any(sign > 0 for _, sign in masks)
     times = np.array(1 if is_client else -len(masks)).astype(vector.dtype)
     vector += times * mask(bytes(32), len(vector), vector.dtype)
 
 
-def add_half_as_wide(vector: npt.NDArray[Any], masks: Masks) -> None:
+def add_half_as_wide(vector: npt.NDArray[Any], masks: Masks, **_: int) -> None:
     """Adds masks of the low twelve bits of each element."""
     for seed, sign in masks:
         vector += np.array(sign, np.int64).astype(vector.dtype) * (mask(seed, len(vector), vector.dtype) & 0xFFF)
@@ -170,6 +171,13 @@ def test_a_run_that_was_cut_short_is_audited_up_to_there(tmp_path: Path) -> None
     assert 3 <= kinds["answers: masked input"]["frames"] < 6
 
 
+def test_an_audit_tells_how_far_it_has_come(protected: Audited) -> None:
+    told: list[tuple[str, int, int]] = []
+    with watched_by(lambda what, done, total: told.append((what, done, total))):
+        protected.audit.write(protected.history)
+    assert told == [("auditing rounds", done, 2) for done in (0, 1, 2)]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"no array"])
 def test_a_true_update_that_was_cut_short_is_told_and_spoils_only_its_own_checks(
     tmp_path: Path, content: bytes
@@ -190,20 +198,19 @@ def test_a_true_update_that_was_cut_short_is_told_and_spoils_only_its_own_checks
 
 def test_a_page_that_cannot_be_written_is_told_once_and_named_nowhere(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="limits of file sizes are POSIX's")
-    experiment, task = line_experiment(), line_task(ann=10, ben=11, cat=12)
-    folder = RunFolder(tmp_path / "run")
-    audit = Audit(folder)
-    history = simulate(experiment, [folder, audit], task=task, recorder=audit.recorder, keep_vectors=True)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # room for the JSON, not for pictures
+    audited = run_audited(tmp_path / "run", line_experiment(), line_task(ann=10, ben=11, cat=12))
+    folder = tmp_path / "run" / "audit"
+    room = 2 * (folder / "audit.json").stat().st_size
+    assert (folder / "audit.html").stat().st_size > room
+    verdict, before = audited.audit.summary()["verdict"], resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
-        audit.write(history)
+        audited.audit.write(audited.history)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert audit.problems == ["the audit could not be written: File too large"]
-    assert audit.summary()["page"] is None
-    assert audit.summary()["verdict"] == Audited(history, audit, tmp_path / "run").document["verdict"]
-    assert {path.name for path in (tmp_path / "run" / "audit").iterdir()} == {"audit.json", "received.bin"}
+    assert audited.audit.problems == ["the audit could not be written: File too large"]
+    assert (audited.audit.summary()["page"], audited.audit.summary()["verdict"]) == (None, verdict)
+    assert {path.name for path in folder.iterdir()} == {"audit.json", "received.bin"}
 
 
 def test_an_audit_comes_behind_its_folder() -> None:

@@ -64,7 +64,7 @@ def test_a_failed_check_is_exit_code_1(tmp_path: Path) -> None:
     script = run_script(
         "import sys\n"
         "import clients.protection.secagg, server.aggregation.secagg\n"
-        "def leave_masks_out(vector, masks): pass\n"
+        "def leave_masks_out(vector, masks, *, num_threads=1): pass\n"
         "clients.protection.secagg.add_masks = server.aggregation.secagg.add_masks = leave_masks_out\n"
         "from experiments.cli import main\n"
         f"sys.argv = ['fedgdl', *{arguments!r}]\n"

@@ -15,10 +15,11 @@ from experiments.audit.evidence import Evidence
 from experiments.audit.page import render_page
 from experiments.audit.pictures import draw_bytes, draw_correlations, draw_stages
 from experiments.audit.recorder import AuditRecorder
+from experiments.audit.threat_model import threat_model
 from experiments.audit.traffic import OpenedSum
 from experiments.protection import describe, settle
 from experiments.run_history import RunHistory
-from fedgdl.config import AggregationConfig
+from fedgdl.config import AggregationConfig, Experiment, TrainingConfig
 from fedgdl.federated import ClientRecord, CohortSums, FedAvg, RoundRecord
 from fedgdl.parameters import Layout, Parameters
 
@@ -156,7 +157,7 @@ def test_the_threat_model_is_that_of_the_run(tmp_path: Path) -> None:
     signed = Outline(render_page(document_of(tmp_path / "1", names, [PASSED]), {})).words
     assert "Up to 5 of the 10 clients" in signed  # seven survivors at least, and two of them honest
     assert "With a cohort of 10, 9 clients that help the coordinator read the last one's update" in signed
-    assert "caught, as long as fewer than 4 clients help it" in signed  # twice the threshold of 7, less 10
+    assert "caught, as long as no more than 3 of the clients help it" in signed  # twice the threshold of 7, less 10
     for topic in ("The sum itself", "poisoning", "denial of service", "side channels", "that machine's owner"):
         assert topic in signed
     many = [f"client-{index}" for index in range(120)]
@@ -170,6 +171,24 @@ def test_the_threat_model_is_that_of_the_run(tmp_path: Path) -> None:
     assert "threshold" not in plain
     exact = AggregationConfig(exact=True)
     assert "Fixed point hides nothing" in Outline(render_page(document_of(tmp_path / "4", names, [], exact), {})).words
+
+
+def test_two_clients_read_each_other_and_a_lying_coordinator_has_no_more_helpers_than_an_honest_one() -> None:
+    def words(num_clients: int) -> str:
+        aggregation = AggregationConfig("secagg", min_cohort=2)
+        counts = {f"client-{index}": 10 for index in range(num_clients)}
+        experiment = settle(Experiment("x", "spam", TrainingConfig(0.1), aggregation=aggregation), counts)
+        protection = describe(experiment, FedAvg("num_examples"), Layout.of({"w": (2,)}), counts)
+        return " ".join(text for section in threat_model(experiment, protection) for text in section.statements)
+
+    assert "From the other clients: the same" not in words(2)
+    assert "the sum less its own update is the other one's" in words(2)
+    assert "With a cohort of 2, one that helps the coordinator reads the last one's update" in words(2)
+    assert "None of the 2 clients" in words(2)
+    assert "as long as none of the clients help it" in words(2)
+    assert "From the other clients: the same" in words(3)
+    assert "Up to 1 of the 3 clients" in words(3)
+    assert "as long as no more than 1 of the clients help it" in words(3)
 
 
 def test_an_incomplete_record_is_told(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def report() -> SecaggReport:
 
 def test_each_part_is_measured_and_compared_with_numpy(report: SecaggReport) -> None:
     rows = {row.name: row for row in report.rows}
-    assert list(rows) == ["mask", "encoding", "masking", "client", "server-add", "server-unmask"]
+    assert list(rows) == ["mask", "encoding", "masking", "client", "server-add", "server-unmask", "server-wall"]
     for name in ("mask", "encoding", "masking", "server-add", "server-unmask"):
         assert any("NumPy" in reference.name for reference in rows[name].references)
     for row in report.rows:

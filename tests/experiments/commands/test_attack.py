@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_people_get_a_table_of_what_secure_aggregation_hides_and_what_not(tmp_pa
     assert "Bob and 3 others train on one e-mail each (secagg)" in finished.stdout
     assert any(line.startswith("the sum over all 4") for line in lines)
     assert "is read no better than by blind guessing" in finished.stdout
+    assert re.search(r"Their smallest p-value, words or labels, is \S+; only one below 1e-07\n", finished.stdout)
     assert "with the other one's help: computer is my password pizza" in finished.stdout
 
 
@@ -101,6 +103,11 @@ def test_people_get_a_table_of_what_secure_aggregation_hides_and_what_not(tmp_pa
         (["--against", "secagg", "--clients", "1"], "with 1 there is nobody among whom Bob could hide"),
         (["--clients", "4"], "--clients goes with --against secagg"),
         (["--against", "secagg", "--clients", "2"], "set aggregation.min_cohort=2 if you mean it"),
+        (["--against", "secagg", "--set", "aggregation.min_cohort=20"], "a cohort of 10 (--clients 10)"),
+        (
+            ["--against", "secagg", "--set", "aggregation.min_cohort=20", "--set", "aggregation.kind=secagg"],
+            "a cohort of 10 (--clients 10)",
+        ),
         (["--against", "secagg", "--clients", "802"], "expected from 2 to 801 clients"),
         (["--against", "secagg", "--emails", "801"], "expected from 1 to 800 e-mails"),
         (["--set", "aggregation.kind=secagg"], "--against secagg"),

@@ -13,7 +13,7 @@ from experiments.report.words import (
     rounds_in_words,
     stages_in_words,
 )
-from fedgdl.config import AggregationConfig
+from fedgdl.config import AggregationConfig, EngineConfig
 from fedgdl.federated import ClientRecord, RoundRecord, StageRecord
 
 
@@ -111,3 +111,38 @@ def test_the_time_of_several_stages_is_summed_over_rounds_and_one_stage_needs_no
 def test_a_failed_round_is_told_with_its_reason(history: RunHistory) -> None:
     history.rounds[1] = dataclasses.replace(history.rounds[1], status="failed", reason="2 updates came, 3 are needed")
     assert failures_in_words(history) == ["round 2 failed: 2 updates came, 3 are needed"]
+
+
+def staged(answers: list[int], status: str = "done") -> RoundRecord:
+    names = ["advertise", "share", "masked input", "consistency", "unmask"]
+    stages = tuple(StageRecord(name, 0.1, count, 10) for name, count in zip(names, answers, strict=False))
+    return RoundRecord(2, status, None, None, 1.0, 0, 0, (), stages=stages)  # type: ignore[arg-type]
+
+
+def test_clients_that_left_after_their_update_came_are_counted(history: RunHistory) -> None:
+    history.rounds = [staged([6, 6, 5, 5, 4])]  # the one missing before has a record of its own
+    assert failures_in_words(history) == [
+        "round 2: 1 client left after their update had come, in the stage 'unmask'; run.log names them"
+    ]
+    history.rounds = [staged([6, 6, 6, 6, 6])]
+    assert failures_in_words(history) == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "status", "answers", "is_told"),
+    [
+        (2, "failed", [6, 6, 6, 3], True),
+        (6, "failed", [6, 6, 6, 3], False),
+        (2, "done", [6, 6, 6, 3], False),
+        (2, "failed", [6, 6, 6, 5], False),
+    ],
+)
+def test_a_round_lost_with_a_shared_worker_has_a_remedy(
+    history: RunHistory, workers: int, status: str, answers: list[int], is_told: bool
+) -> None:
+    history.experiment = make_experiment(
+        cohort_size=6, aggregation=AggregationConfig("secagg"), engine=EngineConfig("processes", workers=workers)
+    )
+    history.rounds = [staged(answers, status)]
+    lines = failures_in_words(history)
+    assert ("6 clients shared 2 workers; --workers 6 gives each client its own" in lines) == is_told

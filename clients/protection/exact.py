@@ -18,11 +18,10 @@ Example:
     True
 """
 
-from clients.protection.protection import OnEncoded
 from clients.protection.unprotected import Unprotected
 from fedgdl.config import Experiment
 from fedgdl.errors import ClientError, CryptoError
-from fedgdl.federated import ClientUpdate, Strategy, make_update_encoding, rounding_stream
+from fedgdl.federated import ClientUpdate, OnEncoded, Strategy, make_update_encoding, rounding_stream
 from fedgdl.parameters import Layout
 from fedgdl.wire import EncodedPlainUpdate, encode_struct
 

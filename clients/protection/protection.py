@@ -11,26 +11,18 @@ Example:
     False
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from clients.protection.plain import PlainProtection
 from fedgdl.config import Experiment
 from fedgdl.errors import ConfigError
-from fedgdl.federated import ClientUpdate, Strategy
+from fedgdl.federated import ClientUpdate, OnEncoded, Strategy
 from fedgdl.parameters import Layout
 
 if TYPE_CHECKING:
     from fedgdl.crypto.masking import Identities
-    from fedgdl.federated.encoding import EncodedUpdate
 
-__all__ = ["OnEncoded", "Protection", "make_protection"]
-
-OnEncoded: TypeAlias = Callable[[str, int, "EncodedUpdate"], None]
-"""Called by protections that encode with (client id, round, encoded update), before anything is added to its vector.
-
-For the simulator's own books alone (`clients.observer`). The vector must be neither changed nor kept by what is called.
-"""
+__all__ = ["Protection", "make_protection"]
 
 
 class Protection(Protocol):

@@ -65,7 +65,7 @@ from fedgdl.crypto.masking import Identities, add_masks
 from fedgdl.crypto.masking.cohort import cohort_graph
 from fedgdl.errors import ClientError, CryptoError, ProtocolError, WireError
 from fedgdl.federated import ClientUpdate, Strategy
-from fedgdl.federated.encoding import EncodedUpdate, make_update_encoding, rounding_stream
+from fedgdl.federated.encoding import OnEncoded, make_update_encoding, rounding_stream
 from fedgdl.parameters import Layout
 from fedgdl.wire.codec import decode_struct, encode_struct
 from fedgdl.wire.secagg import ForwardedShares, Roster, RoundHeader, Survivors, UnmaskRequest
@@ -89,7 +89,7 @@ class SecaggProtection:
         strategy: says which terms of which sums a client forms.
         layout: the model's.
         identities: signs for the clients and knows the public keys of all.
-        on_encoded: see `clients.protection.protection.OnEncoded`.
+        on_encoded: see `OnEncoded`.
         random_bytes: count -> that many bytes nobody can foresee; another source than the default is for tests.
 
     Attributes:
@@ -107,7 +107,7 @@ class SecaggProtection:
         strategy: Strategy,
         layout: Layout,
         identities: Identities,
-        on_encoded: Callable[[str, int, EncodedUpdate], None] = lambda *_: None,
+        on_encoded: OnEncoded = lambda *_: None,
         *,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:

@@ -1,6 +1,12 @@
 """Federated learning without processes: tasks, local training, strategies, evaluation, records."""
 
-from fedgdl.federated.encoding import EncodedUpdate, UpdateEncoding, make_update_encoding, rounding_stream
+from fedgdl.federated.encoding import (
+    EncodedUpdate,
+    OnEncoded,
+    UpdateEncoding,
+    make_update_encoding,
+    rounding_stream,
+)
 from fedgdl.federated.evaluation import Metrics, evaluate, is_evaluated
 from fedgdl.federated.history import ClientRecord, RoundRecord, StageRecord
 from fedgdl.federated.pooling import pool_examples
@@ -26,6 +32,7 @@ __all__ = [
     "EncodedUpdate",
     "FedAvg",
     "Metrics",
+    "OnEncoded",
     "RoundRecord",
     "StageRecord",
     "Strategy",

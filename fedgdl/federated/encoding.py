@@ -40,8 +40,9 @@ Example:
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,7 @@ from fedgdl.federated.update import ClientUpdate
 from fedgdl.parameters import Layout
 from fedgdl.seeding import stream
 
-__all__ = ["EncodedUpdate", "UpdateEncoding", "make_update_encoding", "rounding_stream"]
+__all__ = ["EncodedUpdate", "OnEncoded", "UpdateEncoding", "make_update_encoding", "rounding_stream"]
 
 _SCHEME: Final = "fedgdl-fixed-point"
 _VERSION: Final = 1
@@ -83,6 +84,13 @@ class EncodedUpdate:
     vector: npt.NDArray[Any]
     clipped_share: float
     is_weight_capped: bool
+
+
+OnEncoded: TypeAlias = Callable[[str, int, EncodedUpdate], None]
+"""Called with (client id, round, encoded update) where an update is encoded, before anything is added to its vector.
+
+For the simulator's own books alone. The vector must be neither changed nor kept by what is called.
+"""
 
 
 @dataclass(frozen=True, slots=True)

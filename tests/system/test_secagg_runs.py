@@ -128,6 +128,7 @@ def test_the_opened_sum_is_the_sum_of_the_vectors_before_they_were_masked(tmp_pa
 # What is refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["cohort_size=2"], ["data.partition={kind='iid', clients=2}"]])
 def test_two_clients_must_be_asked_for(more: Sequence[str], tmp_path: Path) -> None:
     arguments = [item for override in ["aggregation.kind=secagg", *SMALL, *more] for item in ("--set", override)]
@@ -211,6 +212,7 @@ MOMENTS = {
 """When a client's worker is killed -> whether its update is in the sum."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", MOMENTS)
 def test_a_worker_killed_at_any_stage_leaves_the_exact_sum_of_the_survivors(when: Any) -> None:
     """Five clients, one a worker, of whom 2 * 5 // 3 + 1 = 4 must stay."""
@@ -229,6 +231,7 @@ def test_a_worker_killed_at_any_stage_leaves_the_exact_sum_of_the_survivors(when
     assert history.model.sha256() == simulate(inline, task=crowd(5)).model.sha256()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["share", "unmask"])
 def test_below_the_threshold_nothing_is_opened_and_the_model_stays(when: Any) -> None:
     recorder = Recorder(keep=True)

@@ -41,6 +41,7 @@ def test_the_spam_benchmark_gives_ratios_with_their_circumstances(tmp_path: Path
     assert {"machine", "versions", "blas", "repeats"} <= document.keys()
 
 
+@pytest.mark.slow
 def test_the_core_benchmark_takes_rows_and_prints_one_document(tmp_path: Path) -> None:
     document = fedgdl_json("bench", "core", "--rows", "relu-mlp-b1, mlp-b1", "--repeats", "2", cwd=tmp_path)
     assert [row["name"] for row in document["rows"]] == ["mlp-b1", "relu-mlp-b1"]
@@ -48,6 +49,7 @@ def test_the_core_benchmark_takes_rows_and_prints_one_document(tmp_path: Path) -
         assert row["fedgdl_over_by_hand"] == row["fedgdl"]["median_us"] / row["by_hand"]["median_us"]
 
 
+@pytest.mark.slow
 def test_the_core_benchmark_prints_a_table_and_what_its_rows_are(tmp_path: Path) -> None:
     text = fedgdl("bench", "core", "--rows", "relu-mlp-b1", "--repeats", "2", cwd=tmp_path).stdout
     assert "relu-mlp-b1: MLP 784-40-10, relu, mean squared error, batch 1" in text

@@ -84,6 +84,7 @@ def test_a_chapter_is_run_in_worker_processes(tmp_path: Path) -> None:
     assert names == [recipe.name for recipe in recipes_of(3)]
 
 
+@pytest.mark.slow
 def test_missing_data_is_told_once_with_how_to_get_it(tmp_path: Path) -> None:
     arguments = ["ch05-digits", "ch08-batches", "ch15-spam-central", "--quick", "--workers", "1"]
     finished = fedgdl("zoo", "run", *arguments, cwd=tmp_path, FEDGDL_CACHE=str(tmp_path / "cache"))

@@ -150,6 +150,7 @@ growth(step, 200, 2_000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "steps"),
     [(MLP, 10_000), (CNN, 300), (LAYERS, 2_000), (STACK, 2_000)],

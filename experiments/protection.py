@@ -26,6 +26,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fedgdl.config import AggregationConfig, Experiment, check_cohort
+from fedgdl.crypto import FixedPoint
 from fedgdl.data import FederatedDataset
 from fedgdl.errors import DataError
 from fedgdl.federated import Strategy, make_update_encoding
@@ -120,7 +121,7 @@ def describe(
         "rounding": aggregation.rounding,
         "ring_bits": aggregation.ring_bits,
         "max_weight": aggregation.max_weight,
-        "step": aggregation.clip / (2 ** (aggregation.bits - 1) - 1),
+        "step": FixedPoint(aggregation.clip, aggregation.bits, aggregation.rounding, aggregation.ring_bits).step,
         "bytes_per_weight": encoding.bytes_per_slot,
         "max_error_of_mean": encoding.max_mean_error(len(lightest), sum(lightest)) if lightest else None,
     }

@@ -327,21 +327,18 @@ class SecaggCohort:
                     raise ClientError(client_id, reason)
         self._opened[client_id] = opened
 
+    def _opened_by_holders(self, dealer_id: str) -> list[tuple[int, UnmaskShares]]:
+        """Returns what those holders of a client's shares that answered have opened, each with its x."""
+        holders = enumerate(self._holders(dealer_id), start=1)
+        return [(x, self._opened[holder_id]) for x, holder_id in holders if holder_id in self._opened]
+
     def _open_own_mask(self, dealer_id: str) -> bytes:
-        shares = {
-            x: self._opened[holder_id].own_masks[dealer_id]
-            for x, holder_id in enumerate(self._holders(dealer_id), start=1)
-            if holder_id in self._opened
-        }
+        shares = {x: opened.own_masks[dealer_id] for x, opened in self._opened_by_holders(dealer_id)}
         commitment = self._dealt[dealer_id].own_mask_commitment
         return open_own_mask(self._context, dealer_id, shares, self._header.threshold, commitment)
 
     def _open_pair_masks(self, lost_id: str) -> list[tuple[bytes, int]]:
-        shares = {
-            x: self._opened[holder_id].mask_keys[lost_id]
-            for x, holder_id in enumerate(self._holders(lost_id), start=1)
-            if holder_id in self._opened
-        }
+        shares = {x: opened.mask_keys[lost_id] for x, opened in self._opened_by_holders(lost_id)}
         keys = self._roster[lost_id].keys
         pair = open_mask_key(lost_id, shares, self._header.threshold, keys.mask_key)
         peers = [

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from federation import POISON, Points, PointsData, RaisingTask, make_data
+from frames import Frames
 from scripted_engine import Dies
 from staged import SECRET_BYTES, SIZES, STAGES, TRAINS, StagedScene, expected_model
 
@@ -25,7 +26,6 @@ from fedgdl.wire import (
     WorkerReady,
     encode,
 )
-from server.recorder import Recorder
 
 ALL = tuple(SIZES)
 SOON = EngineConfig(kind="inline", round_deadline_seconds=1e-9)
@@ -326,19 +326,6 @@ def test_all_clients_raising_in_a_stage_end_the_run() -> None:
 
 
 # What the coordinator hears of clients
-
-
-class Frames(Recorder):
-    """Keeps every frame."""
-
-    def __init__(self) -> None:
-        super().__init__(keep=True)
-        self.frames: list[bytes] = []
-
-    def frame_arrived(self, worker_id: int, frame: bytes) -> None:
-        """Keeps it."""
-        super().frame_arrived(worker_id, frame)
-        self.frames.append(frame)
 
 
 def test_no_count_loss_or_detail_of_a_client_is_on_the_wire() -> None:

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 from federation import LineTask, make_data, make_experiment
+from frames import Frames
 
 from experiments import Callback, RunHistory, load_config, simulate
 from fedgdl.config import AggregationConfig, TrainingConfig
 from fedgdl.federated import RoundRecord
 from server.coordinator import Coordinator
-from server.recorder import Recorder
 
 SECAGG = AggregationConfig("secagg")
 FOUR = [
@@ -25,18 +25,6 @@ FOUR = [
     "engine.kind=inline",
     "data.partition={kind='iid', clients=4}",
 ]
-
-
-class Frames(Recorder):
-    """Keeps every frame that reaches the coordinator."""
-
-    def __init__(self) -> None:
-        super().__init__(keep=True)
-        self.frames: list[bytes] = []
-
-    def frame_arrived(self, worker_id: int, frame: bytes) -> None:
-        super().frame_arrived(worker_id, frame)
-        self.frames.append(frame)
 
 
 def ways_to_write(number: float) -> Iterator[bytes]:

@@ -150,7 +150,7 @@ class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: `"plain"`: everything; `"secagg"`: masked vectors, of which only the sum over the clients that stayed
-            can be opened.
+            can be opened; `"paillier"`: ciphertexts, of which whoever holds the key opens the sum.
         exact: for `"plain"`: updates are encoded in fixed point as under protection, so that both end with the
             same model, bit for bit. Protected updates always are.
         clip: elements of a client's delta outside of [-clip, clip] are set to the nearer end; for encoded updates,
@@ -167,9 +167,21 @@ class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
         liveness_bits: the probability that these drop-outs end the round stays below 2 to minus this.
         consistency: whether the clients that stayed sign who they are before anything is unmasked.
         max_attempts: how often a round is tried that too many clients dropped out of before its sum could be opened.
+        key_bits: for `"paillier"`, as are all the following: bits of the modulus.
+        insecure_key_bits: instead of `key_bits`, a modulus so short that it can be factored; for teaching.
+        key_holder: who can decrypt: `"process"`: a process of its own; `"clients"`: all clients, each with the whole
+            key; `"threshold"`: as many clients together as `threshold` says, each with a share of it;
+            `"coordinator"`: the coordinator itself, which can then read every update.
+        insecure: has to be set for `key_holder = "coordinator"`.
+        sum_check: `"signed"`: whoever decrypts gets the clients' signed ciphertexts and forms the sum itself;
+            `"trusted"`: it takes the coordinator's word for what it is asked to decrypt.
+        threshold: for `key_holder = "threshold"`: how many clients open a sum; none: more than half of a cohort.
+        obfuscator_pool: `"none"`: what hides a plaintext is computed when it is needed; `"background"`: also while a
+            worker has nothing to do; `"beforehand"`: likewise, and enough for its first round before that begins.
+        key_file: a private key, as `fedgdl keys new` writes it; none: a new key for each run.
     """
 
-    kind: Literal["plain", "secagg"] = "plain"
+    kind: Literal["plain", "secagg", "paillier"] = "plain"
     exact: bool = False
     clip: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     bits: Annotated[int, Meta(ge=2, le=32)] = 16
@@ -183,6 +195,14 @@ class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     liveness_bits: Annotated[int, Meta(ge=1, le=128)] = 30
     consistency: bool = True
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 1
+    key_bits: Annotated[int, Meta(ge=2048, le=8192, multiple_of=2)] = 3072
+    insecure_key_bits: Annotated[int, Meta(ge=128, le=2046, multiple_of=2)] | None = None
+    key_holder: Literal["process", "clients", "threshold", "coordinator"] = "process"
+    insecure: bool = False
+    sum_check: Literal["signed", "trusted"] = "signed"
+    threshold: Annotated[int, Meta(ge=2, le=10_000)] | None = None
+    obfuscator_pool: Literal["none", "background", "beforehand"] = "none"
+    key_file: str | None = None
 
     @property
     def is_private(self) -> bool:
@@ -205,14 +225,23 @@ class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
         client: the client's id.
         round: the round, counted from 1.
         when: for `"kill"`, the moment: before it trains, after it has trained, or after its result is sent; or, under
-            secure aggregation, when it is asked for its part in the stage of that name.
+            secure aggregation, when it is asked for its part in the stage of that name; or, under encrypted
+            aggregation, when half of its update is encrypted, or when it is asked to decrypt.
     """
 
     kind: Literal["kill", "nan", "infinity", "raise", "stall", "corrupt"]
     client: Name
     round: Count
     when: Literal[
-        "before_training", "after_training", "after_sending", "advertise", "share", "consistency", "unmask"
+        "before_training",
+        "after_training",
+        "after_sending",
+        "advertise",
+        "share",
+        "consistency",
+        "unmask",
+        "encrypting",
+        "decrypt",
     ] = "before_training"
 
 

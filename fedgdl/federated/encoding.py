@@ -117,7 +117,8 @@ class UpdateEncoding:
     Attributes:
         size: slots of a vector.
         max_clients: as given.
-        bytes_per_slot: bytes on the wire that hold the largest possible sum of a slot.
+        sum_bits: bits that hold the largest possible sum of a slot.
+        bytes_per_slot: bytes on the wire that hold it.
         num_bytes: bytes of a packed vector, `size * bytes_per_slot`.
         spec: every parameter that two parties must agree on, as JSON-ready values.
         digest: SHA-256 of the spec, 64 hexadecimal digits.
@@ -150,10 +151,12 @@ class UpdateEncoding:
         self.size = tail + len(_TAIL)
         self._tail = {name: tail + index for index, name in enumerate(_TAIL)}
         largest_sum = max_clients * max(self._fixed_point.max_code, self._largest_weight)
+        self.sum_bits = largest_sum.bit_length()
         self.bytes_per_slot = wire_bytes(largest_sum)
         self.num_bytes = self.size * self.bytes_per_slot
         # Metrics are told as finely as the slots' width allows anyway: nothing gets wider for them.
-        self._metric_code = min((256**self.bytes_per_slot - 1) // max_clients, _FINEST_METRIC)
+        width = self.sum_bits if config.kind == "paillier" else 8 * self.bytes_per_slot
+        self._metric_code = min((2**width - 1) // max_clients, _FINEST_METRIC)
         self._limits = self._largest_of_one_client()
         self.spec: dict[str, Any] = self._describe(config, layout)
         text = json.dumps(self.spec, separators=(",", ":"), sort_keys=True, ensure_ascii=True, allow_nan=False)

@@ -45,7 +45,7 @@ ClientId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 RoundIndex: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Reason: TypeAlias = Annotated[str, Meta(max_length=MAX_REASON_CHARACTERS)]
-StageName: TypeAlias = Literal["advertise", "share", "consistency", "unmask"]
+StageName: TypeAlias = Literal["advertise", "share", "consistency", "unmask", "decrypt", "stand in"]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 
 

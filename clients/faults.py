@@ -41,8 +41,8 @@ class Faults:
         """Ends this process, stalls it or raises, if the configuration wants that now.
 
         Args:
-            moment: `"before_training"`, `"after_training"` or `"after_sending"`, or the name of a stage without
-                training, when the client is asked for it.
+            moment: `"before_training"`, `"encrypting"`, `"after_training"` or `"after_sending"`, or the name of a stage
+                without training, when the client is asked for it.
             client_id: who is at that moment.
             round_index: in which round.
 

@@ -14,7 +14,7 @@ from clients.client import Workbench
 from clients.faults import Faults
 from clients.observer import Observer
 from clients.population import Population
-from clients.protection import make_protection
+from clients.protection import WorksWhileIdle, make_protection
 from fedgdl.config import Experiment
 from fedgdl.errors import ClientError, CryptoError, EngineError, ProtocolError, WireError
 from fedgdl.federated import Task, build_task_model, load_task_data, make_strategy
@@ -70,10 +70,13 @@ class Worker:
         task: what is learned.
         identities_secret: 32 bytes that its clients' identities are derived from; none where nothing is signed.
         observer: writes the simulator's truth down; none: nobody does.
+        key_material: what its clients know of the key that updates are encrypted with; none where none are.
+        num_workers: how many workers share the clients, and the cores.
 
     Raises:
         DataError: the data cannot be loaded.
-        ConfigError: the task gives no data set or no model, or the protection needs identities.
+        ConfigError: the task gives no data set or no model, or the protection needs identities or a key.
+        CryptoError: the key material cannot be used.
         TaskError: its code raised.
     """
 
@@ -83,6 +86,9 @@ class Worker:
         task: Task[Any],
         identities_secret: bytes | None = None,
         observer: Observer | None = None,
+        key_material: bytes | None = None,
+        *,
+        num_workers: int = 1,
     ) -> None:
         data = load_task_data(task, experiment)
         model = build_task_model(task, data, experiment, np.random.default_rng(0))  # its values are overwritten below
@@ -95,7 +101,11 @@ class Worker:
             self.layout,
             _identities(identities_secret),
             observer.update_encoded if observer is not None else lambda *_: None,
+            key_material=key_material,
+            num_workers=num_workers,
+            on_encrypted=self._encrypted,
         )
+        self._idle_work = self._protection if isinstance(self._protection, WorksWhileIdle) else None
         self._population = Population(data)
         self._fingerprint = data.fingerprint
         self._codec: Codec[ToWorker] = Codec(ToWorker, MAX_TASK_FRAME_BYTES)
@@ -115,6 +125,8 @@ class Worker:
 
     def ready(self) -> bytes:
         """Returns the frame that tells the coordinator what this worker has loaded."""
+        if self._idle_work is not None:
+            self._idle_work.idle()
         return encode(WorkerReady(self.layout.digest, self._fingerprint))
 
     def handle(self, frame: bytes) -> Iterator[bytes]:
@@ -128,6 +140,8 @@ class Worker:
             EngineError: the parameters it names are not to be found, or the observer cannot write.
         """
         message = self._codec.decode(frame)
+        if self._idle_work is not None:
+            self._idle_work.busy()
         match message:
             case Shutdown():
                 self.is_shut_down = True
@@ -144,6 +158,15 @@ class Worker:
                         answer = encode(self._train(message, told))
                     yield self._faults.spoil_frame(answer, told.client_id, message.round_index)
                     self._faults.reach("after_sending", told.client_id, message.round_index)
+        if self.is_shut_down:
+            self.close()
+        elif self._idle_work is not None:
+            self._idle_work.idle()
+
+    def close(self) -> None:
+        """Ends for good what it does while it has nothing to do; harmless when called again."""
+        if self._idle_work is not None:
+            self._idle_work.close()
 
     def _answer(self, task: StageTask, told: ClientMessage) -> ToCoordinator:
         """Returns a client's answer in a stage without training."""
@@ -175,6 +198,11 @@ class Worker:
         if self._observer is not None:
             self._observer.client_done(client_id, round_index, update)
         return TrainResult(round_index, client_id, payload)
+
+    def _encrypted(self, client_id: str, round_index: int, num_done: int, num_total: int) -> None:
+        """Takes note of how many of a client's ciphertexts there are by now."""
+        if 2 * num_done >= num_total:
+            self._faults.reach("encrypting", client_id, round_index)
 
     @contextmanager
     def _errors_caught(self, round_index: int, client_id: str, what: str) -> Iterator[None]:

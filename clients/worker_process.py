@@ -39,6 +39,8 @@ class WorkerSetup:
         log_level: log records below this level are not made.
         identities_secret: what the clients' identities are derived from; none where nothing is signed.
         observer: writes the simulator's truth down; none: nobody does.
+        key_material: what clients know of the key that updates are encrypted with; none where none are.
+        num_workers: how many workers share the clients, and the cores.
     """
 
     experiment: Experiment
@@ -47,6 +49,8 @@ class WorkerSetup:
     log_level: int
     identities_secret: bytes | None = field(default=None, repr=False)
     observer: Observer | None = None
+    key_material: bytes | None = field(default=None, repr=False)
+    num_workers: int = 1
 
 
 class FrameWorker(Protocol):
@@ -127,7 +131,14 @@ def load_task(experiment: Experiment, pickled_task: bytes | None) -> Task[Any]:
 def _open_worker(setup: WorkerSetup) -> Iterator[Worker]:
     """Yields the worker, attached to the shared parameters."""
     task = load_task(setup.experiment, setup.pickled_task)
-    worker = Worker(setup.experiment, task, setup.identities_secret, setup.observer)
+    worker = Worker(
+        setup.experiment,
+        task,
+        setup.identities_secret,
+        setup.observer,
+        setup.key_material,
+        num_workers=setup.num_workers,
+    )
     with SharedParameters(worker.layout, setup.memory_name) as memory:
         worker.attach(memory.slots)
         logger.info("loaded %s with %d parameters", setup.experiment.task, worker.layout.size)

@@ -6,7 +6,7 @@ Example:
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from rich.console import Console
@@ -92,6 +92,8 @@ def work_bar(console: Console) -> Iterator[None]:
 class ProgressBar(Callback):
     """Shows two bars, rounds of the run and clients of the round, while a run goes on in a terminal.
 
+    A third one shows long work within a round, the opening of an encrypted sum say, as long as that takes.
+
     Args:
         console: where to draw; not a terminal: nothing is drawn.
     """
@@ -100,14 +102,19 @@ class ProgressBar(Callback):
         self._progress = _bars(console)
         self._rounds = self._progress.add_task("rounds", total=None)
         self._clients = self._progress.add_task("clients", total=None)
+        self._work: dict[str, TaskID] = {}
+        self._watching = ExitStack()
 
     def run_started(self, history: RunHistory) -> None:
         """Starts drawing."""
         self._progress.update(self._rounds, total=history.experiment.rounds)
+        self._watching.enter_context(watched_by(self._show_work))
         self._progress.start()
 
     def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
-        """Empties the bar of clients."""
+        """Empties the bar of clients, and removes that of work which came to no end."""
+        for what in list(self._work):
+            self._progress.remove_task(self._work.pop(what))
         self._progress.reset(self._clients, total=cohort_size, description=f"clients of round {round_index}")
 
     def client_answered(self, history: RunHistory, round_index: int, client_id: str, *, has_update: bool) -> None:
@@ -123,4 +130,12 @@ class ProgressBar(Callback):
 
     def run_finished(self, history: RunHistory) -> None:
         """Stops drawing and removes the bars."""
+        self._watching.close()
         self._progress.stop()
+
+    def _show_work(self, what: str, done: int, total: int) -> None:
+        if what not in self._work:
+            self._work[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._work[what], completed=done, total=total)
+        if done == total:
+            self._progress.remove_task(self._work.pop(what))

@@ -2,7 +2,7 @@
 
 Here the simulator uses what no coordinator could know, the clients' numbers of examples, and makes one number of it
 public: the power of two at or above the largest of them, `aggregation.max_weight`. Whoever wants to keep that back
-sets it in the configuration.
+sets it in the configuration. Of an encrypted run its cost is estimated, too.
 
 Not here: the protection itself (`clients.protection`, `server.aggregation`).
 
@@ -21,19 +21,28 @@ Example:
 
 import heapq
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from experiments.hosting import count_workers
 from fedgdl.config import AggregationConfig, Experiment, check_cohort
 from fedgdl.crypto import FixedPoint
 from fedgdl.data import FederatedDataset
-from fedgdl.errors import DataError
-from fedgdl.federated import Strategy, make_update_encoding
+from fedgdl.errors import ConfigError, CryptoError, DataError
+from fedgdl.federated import Strategy, UpdateEncoding, make_update_encoding
 from fedgdl.federated.own_code import call_own
 from fedgdl.parameters import Layout
+from fedgdl.runtime import usable_cores
+
+if TYPE_CHECKING:
+    from fedgdl.crypto.paillier import PaillierPublicKey
 
 __all__ = ["count_examples", "describe", "settle", "shares_not_reached"]
+
+_FEWEST_SECURE_BITS: Final = 2_048
+"""Of a modulus, as in the schema's `key_bits`."""
 
 
 def count_examples(data: FederatedDataset[Any]) -> dict[str, int]:
@@ -55,13 +64,15 @@ def settle(experiment: Experiment, num_examples: Mapping[str, int]) -> Experimen
     """Returns the experiment with `cohort_size` and `aggregation.max_weight` as numbers.
 
     In a protected run a sum over fewer than `strategy.min_updates` clients, which could not be used, is never opened.
+    In an encrypted one `aggregation.threshold` becomes a number, too, where the key is shared out, and
+    `aggregation.key_bits` that of the key file.
 
     Args:
         experiment: one whose updates are encoded.
         num_examples: of each client of the population.
 
     Raises:
-        ConfigError: the cohort is smaller than what may be asked for.
+        ConfigError: the cohort is smaller than what may be asked for, or the key file cannot be used.
     """
     population = len(num_examples)
     cohort_size = population if experiment.cohort_size is None else experiment.cohort_size
@@ -75,7 +86,52 @@ def settle(experiment: Experiment, num_examples: Mapping[str, int]) -> Experimen
     if experiment.aggregation.is_private:  # clients hold the coordinator to it: a sum too early is never opened
         min_cohort = max(min_cohort, experiment.strategy.min_updates)
     aggregation = replace(experiment.aggregation, max_weight=max_weight, min_cohort=min_cohort)
+    if aggregation.kind == "paillier":
+        aggregation = _settle_key(aggregation, population, cohort_size)
     return replace(experiment, cohort_size=cohort_size, aggregation=aggregation)
+
+
+def _settle_key(aggregation: AggregationConfig, population: int, cohort_size: int) -> AggregationConfig:
+    """Returns an encrypted aggregation with the number of clients that open a sum, and the size of the key.
+
+    Raises:
+        ConfigError: the key file cannot be used, or holds a key of another size than was asked for.
+    """
+    if aggregation.key_holder == "threshold" and aggregation.threshold is None:
+        from clients.key_holder.material import usual_threshold  # lazily: other runs need no cryptography
+
+        return replace(aggregation, threshold=usual_threshold(population, cohort_size))
+    if aggregation.key_file is None:
+        return aggregation
+    num_bits, usual = _key_in_file(aggregation.key_file).num_bits, AggregationConfig()
+    if num_bits in {aggregation.insecure_key_bits, aggregation.key_bits}:
+        return aggregation
+    in_words = f"the key in aggregation.key_file = {aggregation.key_file} has {num_bits:,} bits"
+    if num_bits < _FEWEST_SECURE_BITS:
+        message = (
+            f"{in_words}, so few that it can be factored: set aggregation.insecure_key_bits={num_bits} if you mean it"
+        )
+        raise ConfigError(message)
+    if aggregation.insecure_key_bits is not None or aggregation.key_bits != usual.key_bits:
+        asked = aggregation.insecure_key_bits or aggregation.key_bits
+        message = f"{in_words}, and one of {asked:,} was asked for"
+        raise ConfigError(message)
+    return replace(aggregation, key_bits=num_bits)
+
+
+def _key_in_file(path: str) -> "PaillierPublicKey":
+    """Returns the public half of the private key in a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is none.
+    """
+    from clients.key_holder.material import public_key_of  # lazily: other runs need no cryptography
+
+    try:
+        return public_key_of(Path(path))
+    except CryptoError as error:
+        message = f"aggregation.key_file = {path}: {error}"
+        raise ConfigError(message) from error
 
 
 def describe(
@@ -98,10 +154,15 @@ def describe(
         that may work together with a coordinator that follows the protocol: they open no mask, and the sum hides the
         two or more others behind one another), `max_colluders_if_lying` (how many may help one that lies about
         survivors; in a sparse graph, of the neighbours of any one client), `privacy_bits` and `liveness_bits`; these
-        two are none where nothing is left to chance.
+        two are none where nothing is left to chance. Of an encrypted aggregation also `key_bits`, `is_key_secure`,
+        `scheme`, `key_holder`, `sum_check`, `num_clients`, `min_clients` (no sum over fewer is opened), `threshold`
+        and `population` (of which the former opens a sum; where the key is shared out), `slot_bits`,
+        `slots_per_ciphertext`, `ciphertexts_per_update`, and `estimate`, see `experiments.paillier_estimate.estimate`;
+        `key_id`, the beginning of the key's, is added when the run has its key.
 
     Raises:
-        ConfigError: sums may wrap around the ring, or there is no graph that gives what is asked for.
+        ConfigError: sums may wrap around the ring, there is no graph that gives what is asked for, or there are too
+            many clients to deal a key out to.
     """
     aggregation, cohort_size = experiment.aggregation, experiment.cohort_size
     encoding = make_update_encoding(experiment, strategy, layout)
@@ -113,6 +174,9 @@ def describe(
     if aggregation.kind == "secagg":
         found |= _describe_graph(experiment, cohort_size)
         min_survivors = found["min_survivors"]
+    elif aggregation.kind == "paillier":
+        found |= _describe_encryption(experiment, encoding, cohort_size, len(num_examples))
+        min_survivors = found["min_clients"]
     weights = (strategy.weight(min(count, aggregation.max_weight)) for count in num_examples.values() if count)
     lightest = heapq.nsmallest(min_survivors, weights)
     return found | {
@@ -122,7 +186,7 @@ def describe(
         "ring_bits": aggregation.ring_bits,
         "max_weight": aggregation.max_weight,
         "step": FixedPoint(aggregation.clip, aggregation.bits, aggregation.rounding, aggregation.ring_bits).step,
-        "bytes_per_weight": encoding.bytes_per_slot,
+        "bytes_per_weight": found.get("bytes_per_weight", encoding.bytes_per_slot),
         "max_error_of_mean": encoding.max_mean_error(len(lightest), sum(lightest)) if lightest else None,
     }
 
@@ -150,6 +214,59 @@ def _describe_graph(experiment: Experiment, cohort_size: int) -> dict[str, Any]:
         "max_colluders_if_lying": max(0, min(unfooled, max_colluders)),
         "privacy_bits": graph.privacy_bits,
         "liveness_bits": graph.liveness_bits,
+    }
+
+
+def _describe_encryption(
+    experiment: Experiment, encoding: UpdateEncoding, cohort_size: int, population: int
+) -> dict[str, Any]:
+    """Returns what of an encrypted aggregation is known before it has its key, and what it will cost."""
+    # Other runs need neither cryptography nor an estimate.
+    from experiments.paillier_costs import cost_here
+    from experiments.paillier_estimate import EncryptedRun, estimate
+    from fedgdl.crypto.paillier import Packing
+    from fedgdl.crypto.paillier.lanes import lanes_are_available
+
+    aggregation = experiment.aggregation
+    key = None if aggregation.key_file is None else _key_in_file(aggregation.key_file)
+    key_bits = aggregation.insecure_key_bits or aggregation.key_bits
+    threshold = (aggregation.threshold or 0) if aggregation.key_holder == "threshold" else 0
+    if threshold:
+        from clients.key_holder.material import require_shares
+
+        require_shares(population, cohort_size, threshold)
+    packing = Packing(encoding.size, encoding.sum_bits, key_bits - 1)
+    run = EncryptedRun(
+        key_bits=key_bits,
+        scheme="djn" if key is None else key.scheme,
+        key_holder=aggregation.key_holder,
+        is_signed=aggregation.sum_check == "signed" and aggregation.key_holder != "coordinator",
+        num_ciphertexts=packing.num_plaintexts,
+        vector_bytes=encoding.num_bytes,
+        num_clients=cohort_size,
+        num_rounds=experiment.rounds,
+        num_workers=count_workers(experiment, population),
+        num_cores=usable_cores(),
+        population=population,
+        threshold=threshold,
+        has_key=key is not None,
+        has_lanes=lanes_are_available(),
+    )
+    shared_out = {"threshold": threshold, "population": population} if threshold else {}
+    return {
+        "key_bits": key_bits,
+        "is_key_secure": key_bits >= _FEWEST_SECURE_BITS,
+        "scheme": run.scheme,
+        "key_holder": run.key_holder,
+        "sum_check": "signed" if run.is_signed else "trusted",
+        "num_clients": cohort_size,
+        "min_clients": max(aggregation.min_cohort, experiment.strategy.min_updates, threshold),
+        **shared_out,
+        "slot_bits": packing.slot_bits,
+        "slots_per_ciphertext": packing.slots_per_plaintext,
+        "ciphertexts_per_update": packing.num_plaintexts,
+        "bytes_per_weight": run.update_bytes / encoding.size,
+        "estimate": estimate(run, lambda operation: cost_here(operation, key_bits)),
     }
 
 

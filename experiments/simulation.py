@@ -11,18 +11,16 @@ Example:
 import contextlib
 import importlib.resources
 import logging
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from clients.observer import Observer
-from clients.worker import Worker
-from clients.worker_process import WorkerSetup
-from clients.worker_process import main as worker_main
 from experiments.callbacks import Callback
 from experiments.environment import versions
+from experiments.hosting import Hosts, host
 from experiments.observer import ObserverFiles
 from experiments.protection import count_examples, describe, settle, shares_not_reached
 from experiments.report.words import losses_in_words
@@ -30,21 +28,13 @@ from experiments.run_history import RunHistory
 from fedgdl.config import Experiment, check_experiment, nearest, parse_experiment
 from fedgdl.errors import ConfigError
 from fedgdl.federated import Task, build_task_model, check_task, find_task, load_task_data, make_strategy
-from fedgdl.parameters import Layout
-from fedgdl.runtime import (
-    ParameterSlots,
-    SharedParameters,
-    interrupted_once,
-    interrupts_deferred,
-    usable_cores,
-)
+from fedgdl.runtime import interrupted_once, interrupts_deferred
 from fedgdl.seeding import stream
 from server.aggregation import make_aggregation
 from server.coordinator import Coordinator, Federation
-from server.engines import Engine, InlineEngine, ProcessEngine
 from server.recorder import Recorder
 
-__all__ = ["load_config", "pickle_task", "shipped_configs", "simulate"]
+__all__ = ["load_config", "shipped_configs", "simulate"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +90,8 @@ def simulate(
     workers import the script. In a notebook it works as it is.
 
     Where updates are encoded, the largest weight is settled here, from the clients' data: see `experiments.protection`.
+    What encryption will cost is in the history's `protection["estimate"]` before anything starts; nothing is refused
+    for it here (`fedgdl run` does).
 
     Args:
         experiment: the configuration, from `load_config`.
@@ -140,7 +132,9 @@ def simulate(
         for line in shares_not_reached(experiment.aggregation, history.protection):
             logger.warning("%s", line)
 
-    def connect(engine: Engine, slots: ParameterSlots) -> Federation:
+    recorder = recorder if recorder is not None else Recorder()
+
+    def connect(hosts: Hosts) -> Federation:
         return Federation(
             experiment=experiment,
             task=task,
@@ -148,14 +142,31 @@ def simulate(
             model=model,
             parameters=parameters,
             strategy=strategy,
-            aggregation=make_aggregation(experiment, strategy, parameters.layout),
-            slots=slots,
-            engine=engine,
-            recorder=recorder if recorder is not None else Recorder(),
+            aggregation=make_aggregation(
+                experiment,
+                strategy,
+                parameters.layout,
+                opener=hosts.keys.opener,
+                certificate=hosts.keys.certificate,
+                client_ids=data.client_ids,
+            ),
+            slots=hosts.slots,
+            engine=hosts.engine,
+            recorder=recorder,
+        )
+
+    def open_hosts(observer: Observer | None) -> AbstractContextManager[Hosts]:
+        return host(
+            experiment,
+            parameters.layout,
+            data.client_ids,
+            own_task=own_task,
+            observer=observer,
+            recorder=recorder,
         )
 
     with interrupted_once():
-        _run(history, callbacks, own_task, connect, num_clients=len(data.client_ids), keep_vectors=keep_vectors)
+        _run(history, callbacks, open_hosts, connect, keep_vectors=keep_vectors)
     return history
 
 
@@ -186,10 +197,9 @@ def _check_population(experiment: Experiment, client_ids: Sequence[str]) -> None
 def _run(
     history: RunHistory,
     callbacks: Sequence[Callback],
-    own_task: Task[Any] | None,
-    connect: Callable[[Engine, ParameterSlots], Federation],
+    open_hosts: Callable[[Observer | None], AbstractContextManager[Hosts]],
+    connect: Callable[[Hosts], Federation],
     *,
-    num_clients: int,
     keep_vectors: bool,
 ) -> None:
     """Runs a federation; the history's status tells how it ended, and every callback hears of it.
@@ -197,9 +207,8 @@ def _run(
     Args:
         history: to be filled.
         callbacks: whom to tell.
-        own_task: a task that the workers are to be sent.
-        connect: puts the coordinator's parts together around an engine.
-        num_clients: of the population.
+        open_hosts: gives workers and key holder a place to live.
+        connect: puts the coordinator's parts together around them.
         keep_vectors: see `simulate`.
     """
 
@@ -207,17 +216,17 @@ def _run(
         for callback in callbacks:
             callback.client_answered(history, round_index, client_id, has_update=has_update)
 
-    parts, engine, is_calm = contextlib.ExitStack(), None, False
+    parts, hosts, is_calm = contextlib.ExitStack(), None, False
     try:
         history.status = "running"
         for callback in callbacks:
             callback.run_started(history)
         folder = parts.enter_context(_observer_folder(history, callbacks))
         observer = None if folder is None else Observer(folder, keep_vectors=keep_vectors)
-        engine, slots = parts.enter_context(
-            _engine(history.experiment, own_task, history.model.layout, num_clients, observer)
-        )
-        federation = connect(engine, slots)
+        hosts = parts.enter_context(open_hosts(observer))
+        if history.protection is not None and hosts.keys.key_id is not None:
+            history.protection["key_id"] = hosts.keys.key_id[:16]
+        federation = connect(hosts)
         coordinator = Coordinator(federation, client_answered)
         coordinator.start()
         _run_rounds(coordinator, federation, history, callbacks, None if folder is None else ObserverFiles(folder))
@@ -234,8 +243,8 @@ def _run(
                 for callback in reversed(callbacks):
                     endings.callback(callback.run_finished, history)
                 endings.callback(parts.close)
-                if engine is not None:
-                    engine.close(is_calm=is_calm)
+                if hosts is not None:
+                    hosts.close(is_calm=is_calm)
 
 
 def _run_rounds(
@@ -293,57 +302,3 @@ def _observer_folder(history: RunHistory, callbacks: Sequence[Callback]) -> Iter
     finally:
         if temporary is not None:
             temporary.cleanup()
-
-
-@contextlib.contextmanager
-def _engine(
-    experiment: Experiment, own_task: Task[Any] | None, layout: Layout, num_clients: int, observer: Observer | None
-) -> Iterator[tuple[Engine, ParameterSlots]]:
-    """Yields the configured engine, not yet started, and the slots its workers read parameters from.
-
-    The clients' identities are made here and are for the workers alone: an engine of processes hands them on unread,
-    and neither coordinator nor aggregation ever gets them.
-    """
-    identities_secret = secrets.token_bytes(32) if experiment.aggregation.is_private else None
-    if experiment.engine.kind == "inline":
-        slots = ParameterSlots(bytearray(ParameterSlots.nbytes(layout)), layout)
-
-        def make_worker() -> Worker:
-            task = own_task if own_task is not None else find_task(experiment.task)
-            worker = Worker(experiment, task, identities_secret, observer)
-            worker.attach(slots)
-            return worker
-
-        yield InlineEngine(make_worker), slots
-        return
-    with SharedParameters(layout) as memory:
-        setup = WorkerSetup(
-            experiment=experiment,
-            pickled_task=None if own_task is None else pickle_task(own_task),
-            memory_name=memory.name,
-            log_level=logging.getLogger().getEffectiveLevel(),
-            identities_secret=identities_secret,
-            observer=observer,
-        )
-        num_workers = min(experiment.engine.workers or usable_cores(), experiment.cohort_size or num_clients)
-        engine = ProcessEngine(num_workers, worker_main, setup)
-        try:
-            yield engine, memory.slots
-        finally:
-            engine.close(is_calm=False)
-
-
-def pickle_task(task: Task[Any]) -> bytes:
-    """Returns a user's task for the workers: classes of a notebook or script go by value, not by name.
-
-    Raises:
-        ConfigError: it cannot be pickled.
-    """
-    import cloudpickle
-
-    try:
-        pickled: bytes = cloudpickle.dumps(task)
-    except Exception as error:  # whatever an object's own pickling raises
-        message = f"the task {type(task).__name__} cannot be sent to worker processes: {error}; try engine.kind=inline"
-        raise ConfigError(message) from error
-    return pickled

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
-__all__ = ["Watcher", "watched", "watched_by"]
+__all__ = ["Watcher", "report", "watched", "watched_by"]
 
 Watcher = Callable[[str, int, int], None]
 """Called with (what is being done, steps finished, steps in all)."""
@@ -34,6 +34,19 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
+
+
+def report(what: str, done: int, total: int) -> None:
+    """Tells the watcher, if there is one, how far work has come that another process does, say.
+
+    Args:
+        what: is being done; the same words from its beginning to its end.
+        done: steps finished.
+        total: steps in all; when `done` has reached it, the work is over.
+    """
+    watcher = _watcher.get()
+    if watcher is not None:
+        watcher(what, done, total)
 
 
 def watched(items: Sequence[T], what: str) -> Iterator[T]:

@@ -241,6 +241,7 @@ class Coordinator:
                 common = attempt.work.common(name)
             except AggregationError as error:
                 return str(error)
+            recorder.stage_began(state.round_index, name, common)
             self._collect(attempt, common)
             seconds, bytes_up = time.perf_counter() - began, recorder.bytes_up - up
             attempt.stages.append(StageRecord(name, seconds, state.num_answers, bytes_up, attempt.number))

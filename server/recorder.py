@@ -58,6 +58,12 @@ class Recorder:
         """Counts a frame that came, valid or not."""
         self.bytes_up += len(frame)
 
+    def key_holder_frame_arrived(self, frame: bytes) -> None:
+        """Takes note of a frame of the key holder, which is none of the clients' bytes."""
+
+    def stage_began(self, round_index: int, stage: str, common: bytes) -> None:
+        """Takes note of what all participants of a stage are told alike."""
+
     def task_sent(
         self,
         round_index: int,

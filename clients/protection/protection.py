@@ -11,7 +11,8 @@ Example:
     False
 """
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from clients.protection.plain import PlainProtection
 from fedgdl.config import Experiment
@@ -22,7 +23,7 @@ from fedgdl.parameters import Layout
 if TYPE_CHECKING:
     from fedgdl.crypto.masking import Identities
 
-__all__ = ["Protection", "make_protection"]
+__all__ = ["Protection", "WorksWhileIdle", "make_protection"]
 
 
 class Protection(Protocol):
@@ -85,12 +86,33 @@ class Protection(Protocol):
         ...
 
 
+@runtime_checkable
+class WorksWhileIdle(Protocol):
+    """A protection that does some of its work beforehand, while its worker has nothing else to do."""
+
+    def busy(self) -> None:
+        """Says that the worker has something to do from now on."""
+        ...
+
+    def idle(self) -> None:
+        """Says that the worker has nothing to do for now."""
+        ...
+
+    def close(self) -> None:
+        """Ends all such work for good."""
+        ...
+
+
 def make_protection(
     experiment: Experiment,
     strategy: Strategy,
     layout: Layout,
     identities: "Identities | None",
     on_encoded: OnEncoded = lambda *_: None,
+    *,
+    key_material: bytes | None = None,
+    num_workers: int = 1,
+    on_encrypted: Callable[[str, int, int, int], None] = lambda *_: None,
 ) -> Protection:
     """Returns the protection that goes with the configured aggregation.
 
@@ -100,10 +122,30 @@ def make_protection(
         layout: the model's layout.
         identities: signs for the clients; none where the protection signs nothing.
         on_encoded: see `OnEncoded`.
+        key_material: what clients know of the key that updates are encrypted with; none where none are.
+        num_workers: how many workers share the clients, and the cores.
+        on_encrypted: called with (client id, round, ciphertexts made, ciphertexts in all) while an update is encrypted.
 
     Raises:
-        ConfigError: the protection signs, and there is nobody to sign with.
+        ConfigError: the protection signs or encrypts, and there is nobody to sign, or no key to encrypt, with.
+        CryptoError: the key material cannot be used.
     """
+    if experiment.aggregation.kind == "paillier":
+        from clients.protection.paillier import PaillierProtection  # lazily: plain runs need no cryptography
+
+        if identities is None or key_material is None:
+            message = 'aggregation.kind = "paillier" needs the clients\' identities and a key'
+            raise ConfigError(message)
+        return PaillierProtection(
+            experiment,
+            strategy,
+            layout,
+            identities,
+            on_encoded,
+            key_material=key_material,
+            num_workers=num_workers,
+            on_progress=on_encrypted,
+        )
     if experiment.aggregation.kind == "secagg":
         from clients.protection.secagg import SecaggProtection  # lazily: plain runs need no cryptography
 

@@ -129,7 +129,7 @@ def attack_emails(
     if experiment.aggregation.is_encoded:
         message = (
             f"against {protocol}, updates are read as they are, in the clear: aggregation.exact and "
-            'aggregation.kind = "secagg" do not go with it (fedgdl attack words --against secagg)'
+            'aggregation.kind = "secagg" or "paillier" do not go with it (see --against secagg, --against paillier)'
         )
         raise ConfigError(message)
     experiment = one_round(experiment)

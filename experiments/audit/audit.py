@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clients.observer import vector_path
-from experiments.audit.checks import FALSE_ALARM_RATE
 from experiments.audit.document import audit_document
-from experiments.audit.evidence import Evidence, Truth, examine
+from experiments.audit.evidence import Evidence, examine
+from experiments.audit.examiner import Truth
 from experiments.audit.page import render_page
 from experiments.audit.recorder import AuditRecorder
+from experiments.audit.tallies import FALSE_ALARM_RATE
 from experiments.callbacks import Callback
 from experiments.run_folder import RunFolder
 from experiments.run_history import RunHistory
@@ -150,7 +151,7 @@ def _write(folder: Path, document: dict[str, Any], evidence: Evidence) -> Path:
     _write_whole(folder / "audit.json", msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     pictures = {"stages": draw_stages(document["rounds"])} if document["rounds"] else {}
     if evidence.counts.sum():
-        pictures["bytes"] = draw_bytes(evidence.counts)
+        pictures["bytes"] = draw_bytes(evidence.counts, evidence.byte_labels)
     if evidence.correlations:
         pictures["correlations"] = draw_correlations(evidence.correlations)
     page = folder / "audit.html"

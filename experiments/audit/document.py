@@ -7,7 +7,8 @@ Not here: what the verdicts rest on (`experiments.audit.evidence`) and how they 
 
 Example:
     >>> checks = [Check("masks", "Are they uniform?", is_alarm=False, found="yes"), Check("bytes", "", None, "too few")]
-    >>> verdict_of(Evidence(checks=checks), is_protected=True), verdict_of(Evidence(checks=[]), is_protected=True)
+    >>> secagg = AggregationConfig("secagg")
+    >>> verdict_of(Evidence(checks=checks), secagg), verdict_of(Evidence(checks=[]), secagg)
     ('passed', 'not tested')
 """
 
@@ -15,13 +16,14 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, Final
 
-from experiments.audit.checks import FALSE_ALARM_RATE, Check
+from experiments.audit.encrypted_threats import could_not_read, could_read
 from experiments.audit.evidence import Evidence
 from experiments.audit.recorder import AuditRecorder
+from experiments.audit.tallies import FALSE_ALARM_RATE, Check
 from experiments.audit.threat_model import threat_model
 from experiments.audit.traffic import OpenedSum, RoundTraffic, StageTraffic
 from experiments.run_history import RunHistory
-from fedgdl.config import Experiment
+from fedgdl.config import AggregationConfig, Experiment
 from fedgdl.federated import RoundRecord
 
 __all__ = ["audit_document", "verdict_of"]
@@ -48,8 +50,10 @@ _READABLE_PLAIN: Final = (
 
 def audit_document(history: RunHistory, recorder: AuditRecorder, evidence: Evidence) -> dict[str, Any]:
     """Returns the document of a run that is over."""
-    is_protected = history.experiment.aggregation.is_private
-    checks = [_check(check, is_protected=is_protected) for check in evidence.checks]
+    aggregation = history.experiment.aggregation
+    is_protected = aggregation.is_private and aggregation.key_holder != "coordinator"
+    readable, hidden = _readable(history)
+    checks = [_check(check, is_private=aggregation.is_private) for check in evidence.checks]
     records = {record.round_index: record for record in history.rounds}
     return {
         "name": history.experiment.name,
@@ -59,19 +63,20 @@ def audit_document(history: RunHistory, recorder: AuditRecorder, evidence: Evide
         "data_is_synthetic": history.is_synthetic,
         "versions": dict(history.versions),
         "engine": history.experiment.engine.kind,
+        "kind": aggregation.kind,
         "is_protected": is_protected,
-        "verdict": verdict_of(evidence, is_protected=is_protected),
+        "verdict": verdict_of(evidence, aggregation),
         "false_alarm_rate": FALSE_ALARM_RATE,
         "checks": checks,
         "threat_model": [
             {"heading": section.heading, "statements": list(section.statements)}
             for section in threat_model(history.experiment, history.protection or {})
         ],
-        "could_read": list(_READABLE if is_protected else _READABLE_PLAIN),
-        "could_not_read": list(_HIDDEN) if is_protected else [],
+        "could_read": list(readable),
+        "could_not_read": list(hidden),
         "received": {
             "file": "received.bin",
-            "bytes": recorder.bytes_up,
+            "bytes": recorder.bytes_received,
             "problem": recorder.problem,
             "num_unreadable_vectors": evidence.num_unreadable,
             "kinds": {
@@ -80,26 +85,36 @@ def audit_document(history: RunHistory, recorder: AuditRecorder, evidence: Evide
             },
         },
         "rounds": [
-            _round(index, traffic, records.get(index), evidence.refusals.get(index, []), is_protected=is_protected)
+            _round(
+                index,
+                traffic,
+                records.get(index),
+                evidence.refusals.get(index, []),
+                is_private=aggregation.is_private,
+            )
             for index, traffic in sorted(recorder.traffic.rounds.items())
         ],
     }
 
 
-def verdict_of(evidence: Evidence, *, is_protected: bool) -> str:
-    """Returns what all checks together say: `"passed"`, `"failed"`, `"not tested"`, or `"unprotected"`."""
-    if not is_protected:
-        return "unprotected"
+def verdict_of(evidence: Evidence, aggregation: AggregationConfig) -> str:
+    """Returns what all checks together say: `"passed"`, `"failed"`, `"not tested"`, or `"unprotected"`.
+
+    A run whose coordinator can read every update is not protected from it, however right the ciphertexts are; where
+    these are wrong, the run has failed all the same.
+    """
     alarms = [check.is_alarm for check in evidence.checks]
-    if any(alarms):
+    if aggregation.is_private and any(alarms):
         return "failed"
+    if not aggregation.is_private or aggregation.key_holder == "coordinator":
+        return "unprotected"
     return "not tested" if all(alarm is None for alarm in alarms) else "passed"
 
 
-def _check(check: Check, *, is_protected: bool) -> dict[str, Any]:
+def _check(check: Check, *, is_private: bool) -> dict[str, Any]:
     if check.is_alarm is None:
         verdict = "not tested"
-    elif is_protected:
+    elif is_private:
         verdict = "failed" if check.is_alarm else "passed"
     else:
         verdict = "readable" if check.is_alarm else "nothing found"
@@ -131,9 +146,33 @@ def _configuration(history: RunHistory) -> str:
             f"{aggregation.bits} bits of [-{aggregation.clip:g}, {aggregation.clip:g}], rounding "
             f"{aggregation.rounding}, modulo 2^{aggregation.ring_bits}, largest weight {aggregation.max_weight:,}"
         )
-    if aggregation.is_private:
+    if aggregation.kind == "secagg":
         parts.append(_graph(experiment, history.protection or {}))
+    elif aggregation.kind == "paillier":
+        parts.append(_key(aggregation, history.protection or {}))
     return "; ".join(parts)
+
+
+def _readable(history: RunHistory) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns what the coordinator could read, and what not."""
+    aggregation, protection = history.experiment.aggregation, history.protection or {}
+    if aggregation.kind == "paillier":
+        return could_read(aggregation, protection), could_not_read(aggregation, protection)
+    return (_READABLE, _HIDDEN) if aggregation.is_private else (_READABLE_PLAIN, ())
+
+
+def _key(aggregation: AggregationConfig, protection: Mapping[str, Any]) -> str:
+    holder = {
+        "process": "a process of its own",
+        "clients": "every client",
+        "threshold": f"{protection.get('threshold')} of {protection.get('population')} clients together",
+        "coordinator": "the coordinator",
+    }[aggregation.key_holder]
+    sums = "" if aggregation.key_holder == "coordinator" else f", sums {aggregation.sum_check}"
+    return (
+        f"key of {protection.get('key_bits'):,} bits with {holder}{sums}, at least {protection.get('min_clients')} "
+        "clients in a sum"
+    )
 
 
 def _graph(experiment: Experiment, protection: Mapping[str, Any]) -> str:
@@ -151,7 +190,7 @@ def _round(
     record: RoundRecord | None,
     refusals: list[tuple[str, str]],
     *,
-    is_protected: bool,
+    is_private: bool,
 ) -> dict[str, Any]:
     """Returns one round; a client's reason only where it is one that hides the client's numbers."""
     survivors = [client.client_id for client in record.clients if client.status == "done"] if record else []
@@ -161,7 +200,7 @@ def _round(
         "num_asked": traffic.num_asked,
         "survivors": survivors,
         "missing": _missing(traffic, survivors),
-        "refusals": [{"client_id": client, "reason": reason} for client, reason in refusals] if is_protected else [],
+        "refusals": [{"client_id": client, "reason": reason} for client, reason in refusals] if is_private else [],
         "stages": [_stage(stage) for stage in traffic.stages],
         "opened": _opened(traffic.opened),
     }

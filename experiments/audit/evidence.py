@@ -11,29 +11,28 @@ Example:
     Kind(num_frames=1, num_bytes=100)
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.audit.checks import Check, Correlation, VectorChecks
-from experiments.audit.recorder import AuditRecorder, entries, read_frame
+from experiments.audit.examiner import MAX_FRAME_BYTES, Examiner, Truth
+from experiments.audit.recorder import KEY_HOLDER, AuditRecorder, entries, read_frame
+from experiments.audit.tallies import Check, Correlation
 from experiments.audit.traffic import OpenedSum, RoundTraffic
-from experiments.audit.vectors import ReceivedVector, VectorReader
+from experiments.audit.vectors import VectorExaminer
 from experiments.run_history import RunHistory
 from fedgdl.errors import AggregationError, WireError
 from fedgdl.federated import RoundRecord
+from fedgdl.federated.encoding import UpdateEncoding
 from fedgdl.progress import watched
 from fedgdl.runtime import one_blas_thread
 from fedgdl.wire import ClientFailed, Codec, ToCoordinator
+from fedgdl.wire.paillier import FromKeyHolder
 
-__all__ = ["Evidence", "Kind", "Truth", "examine"]
-
-Truth: TypeAlias = Callable[[int, str], npt.NDArray[Any] | None]
-"""(round, client id) -> the encoded update that the client sent, from the simulator's files; none where there is none.
-"""
+__all__ = ["Evidence", "Kind", "examine"]
 
 _MAX_SMALL_FRAME: Final = 65_536
 """Only clients' answers are larger; one that was not expected is not read."""
@@ -45,6 +44,15 @@ _KINDS: Final = {
     "WorkerFailed": "a worker gives up",
     "TrainStarted": "a client's training begins",
     "ClientFailed": "a client has no answer",
+}
+
+_KEY_HOLDER_KINDS: Final = {
+    "KeyHolderReady": "the key holder is ready",
+    "Added": "the key holder has looked at an update",
+    "SumProgress": "the key holder tells how far it is",
+    "SumOpened": "the key holder has opened a sum",
+    "Refused": "the key holder opens no sum",
+    "WorkerFailed": "the key holder gives up",
 }
 
 _SUM_NAME: Final = "the opened sum"
@@ -70,15 +78,17 @@ class Evidence:
 
     Attributes:
         checks: what each check saw.
-        counts: (bytes of a word, 256) how often each byte had each value.
+        counts: (rows, 256) how often bytes had each value, as `byte_labels` says which.
+        byte_labels: what each row of it is.
         correlations: of each received vector with the update beneath it, where that is known.
         kinds: message -> how many of it came.
         refusals: round -> (client, reason) as the clients told the coordinator.
-        num_unreadable: answers of the training stage that hold no vector of the right size.
+        num_unreadable: answers of the training stage that hold no update of the right size.
     """
 
     checks: list[Check] = field(default_factory=list)
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 256), np.int64))
+    byte_labels: tuple[str, ...] = ()
     correlations: list[Correlation] = field(default_factory=list)
     kinds: dict[str, Kind] = field(default_factory=dict)
     refusals: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
@@ -101,19 +111,23 @@ def examine(recorder: AuditRecorder, history: RunHistory, truth: Truth) -> Evide
     if recorder.path is None:
         message = "there is no record to be examined: it was never opened"
         raise RuntimeError(message)
-    is_private = history.experiment.aggregation.is_private
-    reader = VectorReader(history.experiment, history.model.layout)
+    examiner = _make_examiner(recorder, history)
     with recorder.path.open("rb") as file, one_blas_thread():  # its threads cost more than they save on such vectors
         payloads = _count_kinds(recorder, file, evidence)
-        checks = VectorChecks(reader.num_bytes)
-        for round_index, client_id, vector in _vectors(recorder, reader, file, payloads, evidence):
-            beneath = truth(round_index, client_id) if is_private else vector.unmasked
-            fits = beneath is not None and beneath.shape == vector.words.shape
-            checks.add(round_index, client_id, vector.words, beneath if fits else None, vector.values)
-        found = checks.results()
-    evidence.checks = [*found, *_check_sums(history, recorder.traffic.rounds, reader, truth)]
-    evidence.counts, evidence.correlations = checks.counts, checks.correlations
+        _examine_updates(recorder, examiner, file, payloads, truth, evidence)
+        found = examiner.results()
+    evidence.checks = [*found, *_check_sums(history, recorder.traffic.rounds, examiner.encoding, truth)]
+    evidence.counts, evidence.correlations = examiner.counts, examiner.correlations
+    evidence.byte_labels = examiner.byte_labels
     return evidence
+
+
+def _make_examiner(recorder: AuditRecorder, history: RunHistory) -> Examiner:
+    if history.experiment.aggregation.kind == "paillier":
+        from experiments.audit.encrypted import EncryptedExaminer  # lazily: other runs need no gmpy2
+
+        return EncryptedExaminer(history.experiment, history.model.layout, recorder.announcements)
+    return VectorExaminer(history.experiment, history.model.layout)
 
 
 def _count_kinds(recorder: AuditRecorder, file: BinaryIO, evidence: Evidence) -> set[int]:
@@ -130,6 +144,8 @@ def _count_kinds(recorder: AuditRecorder, file: BinaryIO, evidence: Evidence) ->
         name = names.get(entry.offset)
         if name is not None:
             found.add(entry.offset)
+        elif entry.worker_id == KEY_HOLDER:
+            name = _key_holder_kind(read_frame(file, entry))
         elif entry.num_bytes > _MAX_SMALL_FRAME:
             name = _REPEATED
         else:
@@ -149,26 +165,39 @@ def _other_kind(codec: Codec[ToCoordinator], frame: bytes, evidence: Evidence) -
     return _KINDS.get(type(message).__name__, _REPEATED)
 
 
-def _vectors(
-    recorder: AuditRecorder, reader: VectorReader, file: BinaryIO, payloads: set[int], evidence: Evidence
-) -> Iterator[tuple[int, str, ReceivedVector]]:
-    """Yields round, client and vector of each answer of the training stage, by round and client."""
+def _key_holder_kind(frame: bytes) -> str:
+    codec: Codec[FromKeyHolder] = Codec(FromKeyHolder, MAX_FRAME_BYTES)
+    try:
+        return _KEY_HOLDER_KINDS[type(codec.decode(frame)).__name__]
+    except WireError:
+        return "cannot be read"
+
+
+def _examine_updates(
+    recorder: AuditRecorder,
+    examiner: Examiner,
+    file: BinaryIO,
+    payloads: set[int],
+    truth: Truth,
+    evidence: Evidence,
+) -> None:
+    """Has the update in each answer of the training stage examined, by round and client."""
     for round_index, traffic in watched(sorted(recorder.traffic.rounds.items()), "auditing rounds"):
         for stage in traffic.stages:
-            for client_id, answer in sorted(stage.answers.items()) if stage.name == reader.stage else ():
+            for client_id, answer in sorted(stage.answers.items()) if stage.name == examiner.stage else ():
                 if answer.offset not in payloads:
                     continue  # the record is incomplete, and says so
                 try:
-                    yield round_index, client_id, reader.read(read_frame(file, answer))
+                    examiner.take(round_index, client_id, read_frame(file, answer), truth)
                 except WireError:
                     evidence.num_unreadable += 1
 
 
 def _check_sums(
-    history: RunHistory, rounds: Mapping[int, RoundTraffic], reader: VectorReader, truth: Truth
+    history: RunHistory, rounds: Mapping[int, RoundTraffic], encoding: UpdateEncoding | None, truth: Truth
 ) -> list[Check]:
     """Returns the check of the opened sums against the truth; none where nothing is protected."""
-    if reader.encoding is None or not history.experiment.aggregation.is_private:
+    if encoding is None or not history.experiment.aggregation.is_private:
         return []
     equal: list[int] = []
     different: list[int] = []
@@ -176,7 +205,7 @@ def _check_sums(
     for record in history.rounds:
         opened = rounds[record.round_index].opened if record.round_index in rounds else None
         if opened is not None:
-            digest = _true_digest(record, reader, truth)
+            digest = _true_digest(record, encoding, truth)
             verdicts = unknown if digest is None else equal if digest == opened.digest else different
             verdicts.append(record.round_index)
     found = f"equal in {len(equal):,} of {len(equal) + len(different) + len(unknown):,} rounds with a sum"
@@ -188,11 +217,10 @@ def _check_sums(
     return [Check(_SUM_NAME, _SUM_QUESTION, is_alarm, found, uses_truth=True)]
 
 
-def _true_digest(record: RoundRecord, reader: VectorReader, truth: Truth) -> str | None:
+def _true_digest(record: RoundRecord, encoding: UpdateEncoding, truth: Truth) -> str | None:
     """Returns the digest of what the sum should be; none where an update is missing in the simulator's files."""
-    encoding = reader.encoding
     survivors = [client.client_id for client in record.clients if client.status == "done"]
-    if encoding is None or not survivors:
+    if not survivors:
         return None
     total = np.zeros(encoding.size, encoding.dtype)
     for client_id in survivors:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from experiments.audit.checks import Correlation
+from experiments.audit.tallies import Correlation
 
 __all__ = ["draw_bytes", "draw_correlations", "draw_stages"]
 
@@ -23,21 +23,22 @@ _BAND: Final = 5.0
 """Standard deviations: unrelated vectors lie outside once in about two million."""
 
 
-def draw_bytes(counts: npt.NDArray[np.int64]) -> bytes:
+def draw_bytes(counts: npt.NDArray[np.int64], labels: Sequence[str]) -> bytes:
     """Returns how often each value of a byte came, relative to what uniform bytes give, for each byte of a word.
 
     Args:
         counts: (bytes of a word, 256).
+        labels: what each row of it is.
     """
     figure = Figure(figsize=(8, 2.6), layout="constrained")
     axes = figure.subplots()
-    for index, row in enumerate(counts):
+    for label, row in zip(labels, counts, strict=True):
         share = row / max(1.0, row.sum() / len(row))
         axes.plot(
             np.arange(len(row)),
             share,
             linewidth=0.8,
-            label=f"byte {index}{' (lowest)' if index == 0 else ''}",
+            label=label,
             drawstyle="steps-mid",
         )
     axes.axhline(1, color="black", linewidth=0.6)

@@ -32,6 +32,7 @@ __all__ = [
     "deviation_p",
     "distance",
     "distance_of_counts",
+    "distance_of_shares",
     "distance_p",
     "serial_correlation",
     "uniformity",
@@ -145,10 +146,20 @@ def distance(words: npt.NDArray[Any], num_bytes: int) -> float:
         words: (d,) unsigned integers below 2**(8 * num_bytes).
         num_bytes: of a word.
     """
-    ordered, size = np.sort(words).astype(np.float64), len(words)
-    values, ranks = ordered / 2.0 ** (8 * num_bytes), np.arange(1, size + 1) / size
     step = 2.0 ** (-8 * num_bytes)  # the distribution jumps at each integer, by this
-    return float(max((ranks - values - step).max(), (values - ranks + 1 / size).max()))
+    return distance_of_shares(words.astype(np.float64) * step, step)
+
+
+def distance_of_shares(shares: Floats, step: float = 0.0) -> float:
+    """Returns Kolmogorov and Smirnov's distance of numbers from the uniform distribution on [0, 1).
+
+    Args:
+        shares: (d,) the numbers.
+        step: they are multiples of; 0 where they may be any.
+    """
+    ordered, size = np.sort(shares), len(shares)
+    ranks = np.arange(1, size + 1) / size
+    return float(max((ranks - ordered - step).max(), (ordered - ranks + 1 / size).max()))
 
 
 def distance_of_counts(counts: Counts) -> float:

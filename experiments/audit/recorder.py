@@ -9,9 +9,10 @@ The frames go to a file, `received.bin`, in the order of arrival. All numbers in
 
     an entry
     0       8      float64: seconds since the file was opened
-    8       4      uint32: the worker's number
+    8       4      uint32: the worker's number; 4,294,967,295: the key holder
     12      4      uint32: how many bytes the frame has
-    16      ...    the frame, as it came; `fedgdl.wire.Codec(ToCoordinator, ...)` reads it
+    16      ...    the frame, as it came; `fedgdl.wire.Codec(ToCoordinator, ...)` reads it, and one of the key holder
+                   `Codec(FromKeyHolder, ...)` with the union of `fedgdl.wire.paillier`
 
 A file that ends in the middle of an entry is good up to there.
 
@@ -40,8 +41,12 @@ from fedgdl.errors import FedgdlError
 from fedgdl.federated import CohortSums
 from server.recorder import Recorder
 
-__all__ = ["AuditRecorder", "ReceivedEntry", "entries", "entry_header", "file_header", "read_frame"]
+__all__ = ["KEY_HOLDER", "AuditRecorder", "ReceivedEntry", "entries", "entry_header", "file_header", "read_frame"]
 
+KEY_HOLDER: Final = 2**32 - 1
+"""The number of the key holder, where it is a process of its own; workers count from 1."""
+
+_ANNOUNCED: Final = "encrypted input"
 _MARK: Final = b"FGAUDIT\x01"
 _FILE_HEADER: Final = struct.Struct("<8sd")
 _ENTRY_HEADER: Final = struct.Struct("<dII")
@@ -110,6 +115,8 @@ class AuditRecorder(Recorder):
     A file that cannot be written, for want of room say, does not end the run: `problem` tells it.
 
     Attributes:
+        announcements: round -> what all clients were told that were to encrypt their updates.
+        bytes_received: of all frames, those of the key holder included.
         path: the file; none before `open`.
         problem: why frames are missing in the file, in words; empty where none are.
         traffic: who was asked and answered when.
@@ -117,6 +124,8 @@ class AuditRecorder(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
+        self.announcements: dict[int, bytes] = {}
+        self.bytes_received = 0
         self.path: Path | None = None
         self.problem = ""
         self.traffic = Traffic()
@@ -149,20 +158,19 @@ class AuditRecorder(Recorder):
     def frame_arrived(self, worker_id: int, frame: bytes) -> None:
         """Counts a frame and writes it to the file."""
         super().frame_arrived(worker_id, frame)
-        if self.path is None:
-            message = "an audit's recorder is opened before the run is started"
-            raise RuntimeError(message)
-        seconds = time.perf_counter() - self._began
-        header = entry_header(seconds, worker_id, len(frame))
-        self._last = ReceivedEntry(seconds, worker_id, self._offset + len(header), len(frame))
-        self._offset = self._last.offset + len(frame)
-        if self._file is not None:
-            try:
-                self._file.write(header)
-                self._file.write(frame)
-            except OSError as error:
-                self._give_up(error)
-        self.traffic.frame_arrived(seconds, worker_id)
+        self._last = self._write(worker_id, frame)
+        self.traffic.frame_arrived(self._last.seconds, worker_id)
+
+    def key_holder_frame_arrived(self, frame: bytes) -> None:
+        """Writes a frame of the key holder to the file."""
+        super().key_holder_frame_arrived(frame)
+        self._write(KEY_HOLDER, frame)
+
+    def stage_began(self, round_index: int, stage: str, common: bytes) -> None:
+        """Notes what key updates are to be encrypted with, and for which round."""
+        super().stage_began(round_index, stage, common)
+        if stage == _ANNOUNCED:
+            self.announcements[round_index] = common
 
     def task_sent(
         self, round_index: int, stage: str, client_ids: Sequence[str], num_bytes: int, parameter_bytes: int
@@ -190,6 +198,24 @@ class AuditRecorder(Recorder):
         """Notes what a round's sum told."""
         super().sum_opened(round_index, sums)
         self.traffic.round(round_index).opened = OpenedSum.of(sums)
+
+    def _write(self, worker_id: int, frame: bytes) -> ReceivedEntry:
+        """Writes a frame behind the others, and returns where it is."""
+        if self.path is None:
+            message = "an audit's recorder is opened before the run is started"
+            raise RuntimeError(message)
+        seconds = time.perf_counter() - self._began
+        header = entry_header(seconds, worker_id, len(frame))
+        entry = ReceivedEntry(seconds, worker_id, self._offset + len(header), len(frame))
+        self._offset = entry.offset + len(frame)
+        self.bytes_received += len(frame)
+        if self._file is not None:
+            try:
+                self._file.write(header)
+                self._file.write(frame)
+            except OSError as error:
+                self._give_up(error)
+        return entry
 
     def _give_up(self, error: OSError) -> None:
         """Writes no more: what the file holds stays good."""

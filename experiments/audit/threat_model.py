@@ -1,6 +1,7 @@
 """Who is assumed to do what, what is protected from whom, and what is not: in plain words, for one run.
 
-Not here: the protocol itself (`clients.protection.secagg`, `server.aggregation.secagg`).
+Not here: encrypted runs (`experiments.audit.encrypted_threats`); the protocol itself (`clients.protection.secagg`,
+`server.aggregation.secagg`).
 
 Example:
     >>> from fedgdl.config import Experiment, TrainingConfig
@@ -10,31 +11,13 @@ Example:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from experiments.audit.encrypted_threats import encrypted_threat_model
+from experiments.audit.sections import ON_ONE_MACHINE, OWN_FILES, SIDE_CHANNELS, Section, limits_of_any_sum
 from fedgdl.config import Experiment
 
-__all__ = ["Section", "threat_model"]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading and the statements below it."""
-
-    heading: str
-    statements: tuple[str, ...]
-
-
-_ON_ONE_MACHINE: Final = (
-    "This was a simulation: all clients and the coordinator ran on one machine, and whoever owns it could read "
-    "everything. It shows what a coordinator would receive; it protects nobody from that machine's owner."
-)
-
-_METADATA: Final = (
-    "Who took part, who left and in which stage, how many bytes each message has and when it came. Training takes "
-    "longer with more examples, so the times below hint at each client's number of examples."
-)
+__all__ = ["threat_model"]
 
 
 def threat_model(experiment: Experiment, protection: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -46,6 +29,8 @@ def threat_model(experiment: Experiment, protection: Mapping[str, Any]) -> tuple
     """
     if not experiment.aggregation.is_private:
         return _plain(is_exact=experiment.aggregation.exact)
+    if experiment.aggregation.kind == "paillier":
+        return encrypted_threat_model(experiment, protection)
     return (
         Section("Who is assumed to do what", _assumptions(experiment, protection)),
         Section("What is protected, and from whom", _protected(experiment, protection)),
@@ -71,7 +56,7 @@ def _plain(*, is_exact: bool) -> tuple[Section, ...]:
                 ),
             ),
         ),
-        Section("What else to know", (_ON_ONE_MACHINE,)),
+        Section("What else to know", (ON_ONE_MACHINE,)),
     )
 
 
@@ -158,30 +143,13 @@ def _at_most(count: int) -> str:
 
 
 def _unprotected(protection: Mapping[str, Any]) -> tuple[str, ...]:
-    num_clients, max_weight = protection["num_clients"], protection["max_weight"]
-    others = num_clients - 1
-    who = f"{others} clients that help" if others > 1 else "one that helps"
-    bound = (
-        f"The bound on a client's number of examples, {max_weight:,}: it is part of the public configuration. Where "
-        "nobody set it, it is the power of two at or above the number of the client that has most."
-    )
-    weights = (bound,) if max_weight > 1 else ()
     steered = (
         ("Clients, against a coordinator that chooses their neighbours instead of drawing them at random.",)
         if protection["graph"] != "complete"
         else ()
     )
     return (
-        (
-            "The sum itself. What stands out in it was in somebody's data, and the sums of many rounds tell more "
-            "than one. Noise would limit this; secure aggregation adds none that stays in the sum."
-        ),
-        (
-            f"With a cohort of {num_clients}, {who} the coordinator {'read' if others > 1 else 'reads'} the last "
-            "one's update, the sum less their own. No aggregation can prevent this."
-        ),
-        _METADATA,
-        *weights,
+        *limits_of_any_sum(protection, "secure aggregation"),
         *steered,
         (
             "The model, against clients that send wrong updates (poisoning): the coordinator cannot look at a single "
@@ -191,9 +159,6 @@ def _unprotected(protection: Mapping[str, Any]) -> tuple[str, ...]:
             "The round, against clients or a coordinator that do not answer (denial of service): with too few left "
             "there is no sum."
         ),
-        (
-            "Secrets, against whoever watches the machines that compute with them (side channels): the arithmetic here "
-            "does not take constant time, and Python cannot wipe memory reliably."
-        ),
-        f"{_ON_ONE_MACHINE} The simulator's own files (observer) hold every client's true figures and updates.",
+        SIDE_CHANNELS,
+        OWN_FILES,
     )

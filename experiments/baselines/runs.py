@@ -19,8 +19,8 @@ from experiments.baselines.central import train_centrally
 from experiments.baselines.local import train_locally
 from experiments.baselines.results import Baseline, CentralBaseline, LocalBaseline
 from experiments.callbacks import Callback
+from experiments.hosting import pickle_task
 from experiments.run_history import RunHistory
-from experiments.simulation import pickle_task
 from fedgdl.config import Experiment, check_experiment, nearest
 from fedgdl.data import FederatedDataset
 from fedgdl.errors import ConfigError, DataError

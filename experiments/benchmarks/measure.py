@@ -6,15 +6,28 @@ Example:
     {'one': 5, 'other': 5}
 """
 
+import os
 import statistics
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-__all__ = ["Timing", "peak_bytes", "peak_bytes_from_scratch", "take_paced_turns", "take_turns"]
+__all__ = [
+    "Reference",
+    "Timing",
+    "load_average",
+    "peak_bytes",
+    "peak_bytes_from_scratch",
+    "peak_bytes_of",
+    "proportional_bytes_of",
+    "take_paced_turns",
+    "take_turns",
+    "unshared_bytes_of",
+]
 
 _SETTLING_STEPS: Final = 1
 """Untimed steps at the start of a side's turn: the first one finds the cache full of the other sides' data, which
@@ -42,6 +55,31 @@ class Timing:
         """Returns the timing of steps that took so many seconds each, at least one."""
         tenth = sorted(seconds)[len(seconds) // 10]
         return cls(median_us=1e6 * statistics.median(seconds), tenth_us=1e6 * tenth)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a row is compared with, measured in the same run.
+
+    Attributes:
+        name: what it is.
+        median_us: its median.
+        over_fedgdl: its median over fedgdl's.
+        least: the goal for that ratio; none without one.
+        is_goal_met: whether it is at least that; none without a goal.
+    """
+
+    name: str
+    median_us: float
+    over_fedgdl: float
+    least: float | None = None
+    is_goal_met: bool | None = None
+
+    @classmethod
+    def of(cls, name: str, median_us: float, fedgdl_us: float, least: float | None = None) -> "Reference":
+        """Returns the reference with its ratio to fedgdl's median."""
+        ratio = median_us / fedgdl_us
+        return cls(name, median_us, ratio, least, None if least is None else ratio >= least)
 
 
 def take_turns(
@@ -98,6 +136,37 @@ def take_paced_turns(
         fitting = int(seconds / sum(medians) * burst / (burst + _SETTLING_STEPS))
         repeats = max(_FEWEST_REPEATS, min(_MOST_REPEATS, fitting))
     return take_turns(steps, repeats, burst=burst)
+
+
+def load_average() -> float | None:
+    """Returns how many processes wanted the processor in the last minute; none where the system does not tell."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
+def unshared_bytes_of(process_id: int) -> int:
+    """Returns the memory that no other process maps, as Linux accounts for it; 0 elsewhere."""
+    return _memory_of(process_id, "smaps_rollup", ("Private_Clean", "Private_Dirty"))
+
+
+def proportional_bytes_of(process_id: int) -> int:
+    """Returns the memory of a process, what it shares with others divided by them; 0 where Linux does not tell."""
+    return _memory_of(process_id, "smaps_rollup", ("Pss",))
+
+
+def peak_bytes_of(process_id: int) -> int:
+    """Returns the most memory that a process has had so far, shared libraries included; 0 where Linux does not tell."""
+    return _memory_of(process_id, "status", ("VmHWM",))
+
+
+def _memory_of(process_id: int, file: str, fields: tuple[str, ...]) -> int:
+    try:
+        lines = Path(f"/proc/{process_id}/{file}").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.split(":")[0] in fields)
 
 
 def peak_bytes(step: Callable[[], object]) -> int:

@@ -15,7 +15,6 @@ Example:
 """
 
 import importlib.metadata
-import os
 import secrets
 import statistics
 import time
@@ -26,9 +25,9 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.benchmarks.flower import Flower, load_flower
-from experiments.benchmarks.measure import Timing, take_turns
+from experiments.benchmarks.measure import Reference, Timing, load_average, take_turns
 from experiments.benchmarks.secagg_cohort import MeasuredCohort, RoundTimes
-from experiments.benchmarks.secagg_report import Reference, RoundRow, SecaggReport, SecaggRow
+from experiments.benchmarks.secagg_report import RoundRow, SecaggReport, SecaggRow
 from experiments.environment import machine, versions
 from experiments.simulation import load_config, simulate
 from fedgdl.crypto.masking import KeyPair, add_masks, derive_key
@@ -81,7 +80,7 @@ def run(
     if repeats is not None and repeats < 1:
         message = f"a benchmark needs at least 1 repeat, got {repeats}"
         raise ConfigError(message)
-    flower, has_vaes, load_average = load_flower(), _has_vaes(), _load_average()
+    flower, has_vaes, load = load_flower(), _has_vaes(), load_average()
     has_goals = size == _SIZE
     with one_blas_thread():
         client = MeasuredCohort(_NUM_NEIGHBOURS + 1, size)
@@ -100,7 +99,7 @@ def run(
         rounds=tuple(_round_row(what, overrides, repeats or 4) for what, overrides in watched(rounds, "rounds")),
         size=size,
         has_vaes=has_vaes,
-        load_average=load_average,
+        load_average=load,
         machine=machine(),
         versions=found if flower is None else found | {"flwr": flower.version},
     )
@@ -263,9 +262,7 @@ def _row(
     references = []
     for other, times in seconds.items():
         if other != "fedgdl":
-            ratio, goal = _median_us(times) / fedgdl.median_us, (least or {}).get(other)
-            is_goal_met = None if goal is None else ratio >= goal
-            references.append(Reference(other, _median_us(times), ratio, goal, is_goal_met))
+            references.append(Reference.of(other, _median_us(times), fedgdl.median_us, (least or {}).get(other)))
     return SecaggRow(
         name=name,
         what=what,
@@ -336,14 +333,6 @@ def _timed(step: Step, repeats: int) -> list[float]:
 
 def _median_us(seconds: Sequence[float]) -> float:
     return 1e6 * statistics.median(seconds)
-
-
-def _load_average() -> float | None:
-    """Returns how many processes wanted the processor in the last minute; none where the system does not tell."""
-    try:
-        return os.getloadavg()[0]
-    except (AttributeError, OSError):
-        return None
 
 
 def _has_vaes() -> bool | None:

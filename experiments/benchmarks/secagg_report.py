@@ -7,28 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from experiments.benchmarks.measure import Timing
+from experiments.benchmarks.measure import Reference, Timing
 
-__all__ = ["Reference", "RoundRow", "SecaggReport", "SecaggRow"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a row is compared with, measured in the same run.
-
-    Attributes:
-        name: what it is.
-        median_us: its median.
-        over_fedgdl: its median over fedgdl's.
-        least: the goal for that ratio; none without one.
-        is_goal_met: whether it is at least that; none without a goal.
-    """
-
-    name: str
-    median_us: float
-    over_fedgdl: float
-    least: float | None = None
-    is_goal_met: bool | None = None
+__all__ = ["RoundRow", "SecaggReport", "SecaggRow"]
 
 
 @dataclass(frozen=True, slots=True)

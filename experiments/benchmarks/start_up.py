@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from experiments.benchmarks.measure import proportional_bytes_of, unshared_bytes_of
 from experiments.callbacks import Callback
 from experiments.environment import machine, versions
 from experiments.run_history import RunHistory
@@ -83,9 +84,9 @@ class _Memory(Callback):
     def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
         """Looks at all processes of the run."""
         workers = [child.pid for child in multiprocessing.active_children() if child.pid]
-        unshared = [_memory_of(process_id, "Private_Clean", "Private_Dirty") for process_id in workers]
+        unshared = [unshared_bytes_of(process_id) for process_id in workers]
         self.largest_worker = max([self.largest_worker, *unshared])
-        self.total = sum(_memory_of(process_id, "Pss") for process_id in [os.getpid(), *workers])
+        self.total = sum(proportional_bytes_of(process_id) for process_id in [os.getpid(), *workers])
 
 
 def run(repeats: int) -> StartUpReport:
@@ -117,15 +118,6 @@ def _measure_memory(experiment: str, overrides: list[str], workers: int) -> _Mem
     memory = _Memory()
     simulate(load_config(experiment, [*overrides, f"engine.workers={workers}"]), [memory])
     return memory
-
-
-def _memory_of(process_id: int, *fields: str) -> int:
-    """Returns the sum of some fields of a process's memory in bytes, as Linux accounts for it; 0 elsewhere."""
-    try:
-        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.split(":")[0] in fields)
 
 
 def _choose() -> tuple[str, list[str]]:

@@ -7,9 +7,18 @@ from rich.table import Table
 if TYPE_CHECKING:
     from experiments.benchmarks.cohort import CohortReport
     from experiments.benchmarks.core import CoreReport
+    from experiments.benchmarks.paillier_report import EncryptedRun, KeyReport
     from experiments.benchmarks.secagg_report import SecaggReport
 
-__all__ = ["cohort_table", "core_table", "secagg_rounds_table", "secagg_table"]
+__all__ = [
+    "cohort_table",
+    "core_table",
+    "encrypted_run_table",
+    "paillier_table",
+    "secagg_rounds_table",
+    "secagg_table",
+    "shared_tables_table",
+]
 
 
 def core_table(report: "CoreReport") -> Table:
@@ -97,6 +106,70 @@ def secagg_rounds_table(report: "SecaggReport") -> Table:
             *(f"{row.stages[stage]:.3f}" for stage in stages),
             f"{row.rest_seconds:.3f}",
         )
+    return table
+
+
+def paillier_table(report: "KeyReport", size: int) -> Table:
+    """Returns a row for each part, with its time a weight, what phe takes for a value, and goals."""
+    table = Table(
+        title=f"{report.key_bits:,}-bit keys, {size:,} weights in {report.num_ciphertexts:,} ciphertexts: "
+        "median us a weight (10th percentile)",
+        title_justify="left",
+    )
+    table.add_column("part")
+    for heading in ("us a weight", "clock", "ciphertexts", "goal"):
+        table.add_column(heading, justify="right")
+    table.add_column("compared with", overflow="fold")
+    for heading in ("us", "over fedgdl", "goal"):
+        table.add_column(heading, justify="right")
+    named = [("", row) for row in report.rows] + [(", no lanes", row) for row in report.rows_without_lanes]
+    for suffix, row in named:
+        times = f"{row.fedgdl.median_us:.3g} ({row.fedgdl.tenth_us:.3g})"
+        goal = "" if row.most_us is None else f"<= {row.most_us:g} {_verdict(is_met=row.is_goal_met)}"
+        cells = [f"{row.name}{suffix}", times, row.clock, f"{row.num_ciphertexts:,}", goal]
+        for reference in row.references:
+            least = (
+                "" if reference.least is None else f">= {reference.least:,g} {_verdict(is_met=reference.is_goal_met)}"
+            )
+            cells += [reference.name, f"{reference.median_us:,.3g}", f"{reference.over_fedgdl:,.3g}", least]
+        table.add_row(*cells)
+    return table
+
+
+def shared_tables_table(report: "KeyReport") -> Table:
+    """Returns a row for each way for a process to have the table of a key's powers."""
+    title = f"{report.key_bits:,}-bit keys: the table of powers in one more process, median CPU times"
+    table = Table(title=title, title_justify="left")
+    table.add_column("the table is")
+    for heading in ("ready in s", "MB of its own", "us a weight to encrypt"):
+        table.add_column(heading, justify="right")
+    for row in report.tables:
+        table.add_row(row.how, f"{row.ready_seconds:.3f}", f"{row.unshared_bytes / 1e6:.1f}", f"{row.encrypt_us:.3g}")
+    return table
+
+
+def encrypted_run_table(run: "EncryptedRun") -> Table:
+    """Returns a row for each of the two runs: seconds in all, and a round's by stages."""
+    title = f"{run.what}: {run.num_weights:,} weights, {run.num_rounds} rounds; seconds on the wall"
+    table = Table(title=title, title_justify="left")
+    table.add_column("updates")
+    for heading in ("whole run", "overhead"):
+        table.add_column(heading, justify="right")
+    stages = list(dict.fromkeys([*run.exact_stages, *run.encrypted_stages]))
+    for stage in stages:
+        table.add_column(f"{stage}, a round", justify="right")
+    goal = "" if run.most_seconds is None else f" (< {run.most_seconds:g} {_verdict(is_met=run.is_goal_met)})"
+    for name, seconds, overhead, of_stages in (
+        ("in the clear (exact)", run.exact_seconds, "", run.exact_stages),
+        (
+            f"encrypted, {run.key_bits:,} bits",
+            run.encrypted_seconds,
+            f"{run.overhead_seconds:.1f}{goal}",
+            run.encrypted_stages,
+        ),
+    ):
+        cells = [f"{of_stages[stage]:.2f}" if stage in of_stages else "" for stage in stages]
+        table.add_row(name, f"{seconds:.1f}", overhead, *cells)
     return table
 
 

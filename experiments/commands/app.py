@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import attack, bench, data, doctor, report, run, zoo
+from experiments.commands import attack, bench, data, doctor, keys, report, run, zoo
 
 __all__ = ["app"]
 
@@ -20,6 +20,7 @@ app.add_typer(zoo.app, name="zoo")
 app.command()(report.report)
 app.add_typer(attack.app, name="attack")
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 app.command()(bench.bench)
 app.command()(doctor.doctor)
 

@@ -4,7 +4,8 @@ Imported by the command when it runs. Not here: the attacks (`experiments.attack
 (`attack.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,17 +13,39 @@ import typer
 
 from experiments.attacks.chance import compare_with_chance
 from experiments.attacks.words import Finding
+from experiments.commands.attack_table import print_table
 
 if TYPE_CHECKING:
-    from experiments.attacks.masked_words import MaskedFinding
+    from experiments.attacks.protected_words import ProtectedFinding, WordsProtocol
     from fedgdl.data import PreparedDataset
 
-__all__ = ["describe", "describe_masked", "print_findings", "print_masked_findings"]
+__all__ = ["describe", "describe_protected", "print_findings", "print_protected_findings"]
 
 _FALSE_ALARM_RATE: Final = 1e-6
-"""How often, at most, a masked vector is said to read unlike noise although it does not."""
+"""How often, at most, one protected vector is said to read unlike noise although it does not."""
 
 _MAX_WORDS_PRINTED: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _InWords:
+    """How a protocol's vectors are spoken of.
+
+    Attributes:
+        key: of the JSON document, for what was read of them.
+        vector: one of them.
+        secret_holder: who has the secret that protects them; empty where nobody has.
+    """
+
+    key: str
+    vector: str
+    secret_holder: str = ""
+
+
+_PROTOCOLS: Final[Mapping[str, _InWords]] = {
+    "secagg": _InWords("masked", "masked vector"),
+    "paillier": _InWords("encrypted", "encrypted vector", "the key holder"),
+}
 
 
 def describe(findings: Sequence[Finding], mail: "PreparedDataset", *, is_shown: bool) -> dict[str, Any]:
@@ -36,28 +59,32 @@ def describe(findings: Sequence[Finding], mail: "PreparedDataset", *, is_shown: 
     return {**_summary(findings), "emails": [_email(finding, mail, is_shown=is_shown) for finding in findings]}
 
 
-def describe_masked(
-    findings: Sequence["MaskedFinding"], mail: "PreparedDataset", *, is_bob_shown: bool, are_all_shown: bool
+def describe_protected(
+    findings: Sequence["ProtectedFinding"],
+    mail: "PreparedDataset",
+    protocol: "WordsProtocol",
+    *,
+    is_bob_shown: bool,
+    are_all_shown: bool,
 ) -> dict[str, Any]:
     """Returns what was read of protected rounds, as JSON-ready values.
 
     Args:
         findings: one for each e-mail; at least one.
         mail: says what the words are.
+        protocol: protected the rounds.
         is_bob_shown: whether words of Bob's e-mails may be shown, beside counts.
         are_all_shown: whether those of all others, too.
     """
-    from experiments.attacks.masked_words import READINGS
-
-    num_words = mail.num_words
+    num_words, readings, key = mail.num_words, protocol.readings, _PROTOCOLS[protocol.kind].key
     comparisons = {
-        name: compare_with_chance([finding.masked[name] for finding in findings], num_words) for name in READINGS
+        name: compare_with_chance([finding.vectors[name] for finding in findings], num_words) for name in readings
     }
-    level = _FALSE_ALARM_RATE / (2 * len(READINGS))
-    masked = {
+    level = _FALSE_ALARM_RATE / (2 * len(readings))
+    vectors = {
         name: {
-            "reading": READINGS[name],
-            **_summary([finding.masked[name] for finding in findings]),
+            "reading": readings[name],
+            **_summary([finding.vectors[name] for finding in findings]),
             "expected_num_hits": comparison.expected_hits / len(findings),
             "hits_p_value": comparison.hits_p_value,
             "labels_p_value": comparison.labels_p_value,
@@ -68,7 +95,7 @@ def describe_masked(
         "num_clients": findings[0].num_clients,
         "num_vocabulary_words": num_words,
         "chance_precision": float(np.mean([len(finding.email.word_ids) for finding in findings])) / num_words,
-        "masked": masked,
+        key: vectors,
         "is_at_chance": all(comparison.smallest_p_value >= level for comparison in comparisons.values()),
         "false_alarm_rate": _FALSE_ALARM_RATE,
         "p_value_level": level,
@@ -77,15 +104,16 @@ def describe_masked(
             "num_cohort_words": _mean(findings, lambda finding: finding.num_cohort_words),
         },
         "collusion": {"num_clients": 2, **_summary([finding.colluding for finding in findings])},
+        **_with_secret([finding.with_secret for finding in findings]),
         "emails": [
             {
                 "num_words": len(finding.email.word_ids),
                 "label": _label(finding.email.label),
                 "num_cohort_words": finding.num_cohort_words,
-                "masked": {
+                key: {
                     # Read like an update, nearly every word of the vocabulary seems to have moved: not worth a list.
                     name: _reading(one, mail, is_shown=are_all_shown and name != "as_update")
-                    for name, one in finding.masked.items()
+                    for name, one in finding.vectors.items()
                 },
                 "sum": _reading(finding.summed, mail, is_shown=are_all_shown),
                 "collusion": _reading(finding.colluding, mail, is_shown=is_bob_shown),
@@ -93,6 +121,12 @@ def describe_masked(
             for finding in findings
         ],
     }
+
+
+def _with_secret(findings: Sequence[Finding | None]) -> dict[str, Any]:
+    """Returns what whoever has the secret reads, all e-mails together; nothing where nobody has it."""
+    read = [finding for finding in findings if finding is not None]
+    return {"with_secret": _summary(read)} if read else {}
 
 
 def print_findings(document: dict[str, Any]) -> None:
@@ -114,22 +148,27 @@ def print_findings(document: dict[str, Any]) -> None:
     )
 
 
-def print_masked_findings(document: dict[str, Any]) -> None:
+def print_protected_findings(document: dict[str, Any]) -> None:
     """Prints the document of an attack on protected rounds: a table, and what to make of it."""
-    count, others = len(document["emails"]), document["num_clients"] - 1
+    count, others, spoken = len(document["emails"]), document["num_clients"] - 1, _PROTOCOLS[document["against"]]
     typer.echo(f"vocabulary: {document['data_description']}")
     who = f"Bob and {others:,} {'other' if others == 1 else 'others'}"
     once = who if count == 1 else f"In each of {count:,} rounds {who}"
-    typer.echo(f"{once} train on one e-mail each (secagg); the coordinator reads what it receives:\n")
-    rows = [(f"  {view['reading']}", *_cells(view, count)) for view in document["masked"].values()]
+    key = f", key of {document['key_bits']:,} bits" if "key_bits" in document else ""
+    typer.echo(
+        f"{once} train on one e-mail each ({document['against']}{key}); the coordinator reads what it receives:\n"
+    )
+    rows = [(f"  {view['reading']}", *_cells(view, count)) for view in document[spoken.key].values()]
     rows = [
-        ("Bob's masked vector", "", "", "", ""),
+        (f"Bob's {spoken.vector}", "", "", "", ""),
         *rows,
         ("blind guessing", "", _share(document["chance_precision"]), "", "one in two"),
         (f"the sum over all {document['num_clients']:,}", *_cells(document["sum"], count)),
         ("a sum of two, less the other one's update", *_cells(document["collusion"], count)),
     ]
-    _print_table(("read from", "words", "precision", "recall", "labels right"), rows)
+    if "with_secret" in document:
+        rows.append((f"Bob's {spoken.vector}, by {spoken.secret_holder}", *_cells(document["with_secret"], count)))
+    print_table(("read from", "words", "precision", "recall", "labels right"), rows)
     _print_unknown(document)
     for line in _conclusions(document):
         typer.echo(line)
@@ -137,9 +176,10 @@ def print_masked_findings(document: dict[str, Any]) -> None:
 
 def _conclusions(document: dict[str, Any]) -> list[str]:
     """Returns what the table means, a line each, and what was read where it may be shown."""
-    tests = 2 * len(document["masked"])
+    spoken = _PROTOCOLS[document["against"]]
+    tests = 2 * len(document[spoken.key])
     level = document["p_value_level"]
-    least = min(min(view["hits_p_value"], view["labels_p_value"]) for view in document["masked"].values())
+    least = min(min(view["hits_p_value"], view["labels_p_value"]) for view in document[spoken.key].values())
     noise = "is read no better than by blind guessing" if document["is_at_chance"] else "is NOT read like noise"
     runs = f"{1 / document['false_alarm_rate']:,.0f}"
     whole = document["sum"]
@@ -148,7 +188,7 @@ def _conclusions(document: dict[str, Any]) -> list[str]:
     lost = whole["num_cohort_words"] - whole["num_words_read"]
     lines = [
         "",
-        f"One masked vector {noise}: {tests} tests, which all together raise a false alarm",
+        f"One {spoken.vector} {noise}: {tests} tests, which all together raise a false alarm",
         f"in one of {runs} runs at most.",
         f"Their smallest p-value, words or labels, is {_p_value(least)}; only one below {_p_value(level)}",
         "would tell of a leak.",
@@ -159,6 +199,10 @@ def _conclusions(document: dict[str, Any]) -> list[str]:
     lines.append(
         "Not hidden: Bob's update, if all others work with the coordinator, as the other one of two does here."
     )
+    if "with_secret" in document:
+        lines.append(
+            f"Not hidden: Bob's update, if {spoken.secret_holder} works with the coordinator: it could decrypt his own."
+        )
     if len(document["emails"]) == 1:
         (email,) = document["emails"]
         shown = {"the sum": email["sum"], "with the other one's help": email["collusion"]}
@@ -166,14 +210,6 @@ def _conclusions(document: dict[str, Any]) -> list[str]:
         if "words_read" not in email["sum"]:
             lines.append("  (words of others' e-mails are hidden; --reveal shows them)")
     return lines
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints aligned columns, the first to the left; whatever the terminal's width, nothing is cut off."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        typer.echo("  ".join([row[0].ljust(widths[0]), *numbers]).rstrip())
 
 
 def _print_unknown(document: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from experiments.commands.output import JsonOption, error_console, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from experiments.benchmarks.paillier_report import EncryptedRun, KeyReport
+
 __all__ = ["bench"]
 
 _NAMES: Final = {
@@ -17,6 +19,7 @@ _NAMES: Final = {
     "core": "training steps of fourteen small models, against NumPy by hand and PyTorch (if it is installed)",
     "cohort": "small models of many clients trained as one stack, against one after another",
     "secagg": "secure aggregation: masks, a client, the server, whole rounds; against NumPy and Flower (if installed)",
+    "paillier": "encrypted aggregation: keys, encryption, sums, decryption beside phe; a run beside a plain one",
     "start-up": "from the typed command to the first client's training, and what a worker costs",
 }
 
@@ -50,14 +53,15 @@ def bench(
     with work_bar(error_console()):
         if name == "core":
             _bench_core([row.strip() for row in rows.split(",")] if rows else [], repeats, as_json=as_json)
-        elif name == "cohort":
-            _bench_cohort(repeats, as_json=as_json)
-        elif name == "secagg":
-            _bench_secagg(repeats, as_json=as_json)
-        elif name == "spam":
-            _bench_spam(repeats or 300, as_json=as_json)
-        else:
-            _bench_start_up(repeats or 5, as_json=as_json)
+            return
+        measure = {
+            "cohort": _bench_cohort,
+            "secagg": _bench_secagg,
+            "paillier": _bench_paillier,
+            "spam": _bench_spam,
+            "start-up": _bench_start_up,
+        }[name]
+        measure(repeats, as_json=as_json)
 
 
 def _bench_core(rows: list[str], repeats: int | None, *, as_json: bool) -> None:
@@ -105,7 +109,7 @@ def _bench_secagg(repeats: int | None, *, as_json: bool) -> None:
         typer.echo(f"  {row.name}: {row.what}; {row.repeats} times{f' ({parts} ms)' if parts else ''}")
     _print_table(secagg_rounds_table(report))
     vector_aes = {True: "has", False: "has no", None: "may have"}[report.has_vaes]
-    load = "" if report.load_average is None else f"; load average {report.load_average:.1f}"
+    load = _load(report.load_average)
     typer.echo(f"the processor {vector_aes} vector instructions for AES (VAES); times are of one core{load}")
     if "flwr" not in report.versions:
         typer.echo(
@@ -114,10 +118,71 @@ def _bench_secagg(repeats: int | None, *, as_json: bool) -> None:
     _print_where(report.machine, report.versions)
 
 
-def _bench_spam(repeats: int, *, as_json: bool) -> None:
-    from experiments.benchmarks.spam_step import run
+def _bench_paillier(repeats: int | None, *, as_json: bool) -> None:
+    from experiments.benchmarks.paillier import run
+    from experiments.benchmarks.tables import paillier_table, shared_tables_table
 
     report = run(repeats)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    for key in report.keys:
+        _print_table(paillier_table(key, report.size))
+        _print_table(shared_tables_table(key))
+        _print_key(key)
+    typer.echo("where fewer ciphertexts are named than a vector has, a sample was worked on; the rows are:")
+    for row in report.keys[0].rows:
+        typer.echo(f"  {row.name}: {row.what}; {row.repeats} times")
+    if report.run is not None:
+        _print_encrypted_run(report.run)
+    typer.echo(
+        "products are computed in vector lanes (AVX-512 IFMA)"
+        if report.has_lanes
+        else "products are computed with gmpy2 alone: no vector lanes here (AVX-512 IFMA, and pip install fedgdl[fast])"
+    )
+    room = f"slots have room for sums of {report.max_clients} clients' {report.bits} bits"
+    typer.echo(f"{room}; CPU times are of one core{_load(report.load_average)}")
+    _print_where(report.machine, report.versions)
+
+
+def _print_key(key: "KeyReport") -> None:
+    goal = "" if key.most_bytes is None else f" (<= {key.most_bytes:g} {_verdict(is_met=key.is_bytes_goal_met)})"
+    typer.echo(
+        f"  {key.bytes_per_weight:.2f} bytes a weight{goal}, {key.slots_per_plaintext} weights in a ciphertext; "
+        f"a key is made in {key.key_seconds:.2f} s"
+    )
+    two = key.processes
+    goal = "" if two.least is None else f" (>= {two.least:g} {_verdict(is_met=two.is_goal_met)})"
+    typer.echo(
+        f"  two processes encrypt a vector in {two.two_seconds:.2f} s, one in {two.one_seconds:.2f} s: "
+        f"{two.gain:.2f} times as fast{goal}; peak memory of one {two.peak_bytes / 1e6:.0f} MB"
+    )
+    row = key.threshold
+    a_weight = row.partial.median_us / row.slots_per_plaintext
+    typer.echo(
+        f"  {row.threshold} of {row.num_shares} shares: each decrypts its part of a ciphertext in "
+        f"{row.partial.median_us / 1e3:.1f} ms ({a_weight:.0f} us a weight), put together in "
+        f"{row.combine.median_us / 1e3:.2f} ms; dealt in {row.dealing_seconds:.1f} s this time "
+        f"({row.num_ciphertexts} ciphertexts, {row.repeats} times)"
+    )
+
+
+def _print_encrypted_run(run: "EncryptedRun") -> None:
+    from experiments.benchmarks.tables import encrypted_run_table
+
+    _print_table(encrypted_run_table(run))
+    peaks = ", ".join(f"{role} {peak / 1e6:.0f} MB" for role, peak in run.peak_bytes.items()) or "not known here"
+    models = "the same model, bit for bit" if run.is_same_model else "DIFFERENT MODELS"
+    typer.echo(
+        f"  {run.bytes_per_update / 1e6:.2f} MB a client's update; both runs end with {models}; "
+        f"peak memory of a process: {peaks}"
+    )
+
+
+def _bench_spam(repeats: int | None, *, as_json: bool) -> None:
+    from experiments.benchmarks.spam_step import run
+
+    report = run(repeats or 300)
     if as_json:
         print_json(report.to_dict())
         return
@@ -134,10 +199,10 @@ def _bench_spam(repeats: int, *, as_json: bool) -> None:
     _print_where(report.machine, report.versions)
 
 
-def _bench_start_up(repeats: int, *, as_json: bool) -> None:
+def _bench_start_up(repeats: int | None, *, as_json: bool) -> None:
     from experiments.benchmarks.start_up import run
 
-    report = run(repeats)
+    report = run(repeats or 5)
     if as_json:
         print_json(report.to_dict())
         return
@@ -150,6 +215,14 @@ def _bench_start_up(repeats: int, *, as_json: bool) -> None:
     )
     typer.echo(f"  fedgdl --help: {report.help_seconds:.2f} s")
     _print_where(report.machine, report.versions)
+
+
+def _load(load_average: float | None) -> str:
+    return "" if load_average is None else f"; load average {load_average:.1f}"
+
+
+def _verdict(*, is_met: bool | None) -> str:
+    return "met" if is_met else "missed"
 
 
 def _print_table(table: "Table") -> None:

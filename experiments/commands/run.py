@@ -63,6 +63,9 @@ def run(
         bool,
         typer.Option("--audit", help="Record all that reaches the coordinator, and write a page of what it tells."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run even if encryption is expected to take more than ten minutes.")
+    ] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped experiments and exit.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +84,7 @@ def run(
     }
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     config = _load(experiment, [*(overrides or ()), *given], real_only=real_only)
-    _simulate(config, out, [item.value for item in baseline or ()], audited=audited, as_json=as_json)
+    _simulate(config, out, [item.value for item in baseline or ()], audited=audited, yes=yes, as_json=as_json)
 
 
 def _load(name: str, overrides: list[str], *, real_only: bool) -> "Experiment":
@@ -94,33 +97,27 @@ def _load(name: str, overrides: list[str], *, real_only: bool) -> "Experiment":
     return replace(config, data=replace(config.data, fallback=None)) if real_only else config
 
 
-def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, audited: bool, as_json: bool) -> None:
+def _simulate(
+    config: "Experiment", out: Path | None, baselines: list[str], *, audited: bool, yes: bool, as_json: bool
+) -> None:
     """Runs an experiment and its baselines and shows what was finished, however it ended.
 
     Raises:
         FedgdlError: the run could not be started, or not be brought to its end.
     """
     from experiments.baselines.runs import simulate_baselines
-    from experiments.callbacks import Callback
+    from experiments.commands.run_callbacks import Announcement, Hesitation
     from experiments.progress import ProgressBar, work_bar
-    from experiments.report.words import protection_in_words
     from experiments.run_folder import RunFolder
     from experiments.simulation import simulate
     from fedgdl.errors import FedgdlError
 
     console = error_console()
 
-    class Remember(Callback):
-        history: "RunHistory | None" = None
-
-        def run_started(self, history: "RunHistory") -> None:
-            self.history = history
-            for line in protection_in_words(history.protection) if history.protection is not None else ():
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    folder, remember = RunFolder(out), Remember()
+    folder, announcement = RunFolder(out), Announcement(console)
     audit = _audit(folder) if audited else None
-    watching = [folder, *([] if audit is None else [audit]), remember, ProgressBar(console)]
+    before = [] if yes else [Hesitation()]
+    watching = [*before, folder, *([] if audit is None else [audit]), announcement, ProgressBar(console)]
     log_to(console)
     ending: FedgdlError | KeyboardInterrupt | None = None
     try:
@@ -131,19 +128,19 @@ def _simulate(config: "Experiment", out: Path | None, baselines: list[str], *, a
             with work_bar(console):
                 simulate_baselines(config, cast("list[Kind]", baselines), history=history, callbacks=[folder])
     except (FedgdlError, KeyboardInterrupt) as error:
-        if remember.history is None:
+        if announcement.history is None:
             raise
-        if isinstance(error, KeyboardInterrupt) and remember.history.status == "done":
+        if isinstance(error, KeyboardInterrupt) and announcement.history.status == "done":
             error.add_note("what the baselines had done is kept")
         ending = error
-    if remember.history is None or folder.path is None:
+    if announcement.history is None or folder.path is None:
         message = "a run that has ended has started before"
         raise RuntimeError(message)
     if audit is not None:
         with work_bar(console):
-            ending = _write_audit(audit, remember.history) or ending
-    _show(remember.history, folder.path, audit, as_json=as_json)
-    _finish(remember.history, folder.problems, audit, ending)
+            ending = _write_audit(audit, announcement.history) or ending
+    _show(announcement.history, folder.path, audit, as_json=as_json)
+    _finish(announcement.history, folder.problems, audit, ending)
 
 
 def _audit(folder: "RunFolder") -> "Audit":
@@ -167,7 +164,9 @@ def _finish(history: "RunHistory", problems: list[str], audit: "Audit | None", e
     """Says what went wrong, if anything did, and ends the program with the exit code for it."""
     problems = [*problems, *(audit.problems if audit is not None else ())]
     if audit is not None and audit.has_failed:
-        problems.append("the audit failed: what the coordinator received is not what right masks make; see its page")
+        problems.append(
+            "the audit failed: what the coordinator received is not what right masks or ciphertexts make; see its page"
+        )
     for problem in problems:
         typer.secho(f"error: {problem}", fg="red", err=True)
     if isinstance(ending, KeyboardInterrupt):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedgdl.federated import RoundRecord
 
 __all__ = [
+    "estimate_in_words",
     "failures_in_words",
     "interruption_in_words",
     "losses_in_words",
@@ -34,7 +35,7 @@ _MAX_REASONS_SHOWN: Final = 10
 _MOST_WORKERS_ADVISED: Final = 100
 """To so many clients it is worth giving each a process of its own."""
 
-_STAGES_BEHIND_TRAINING: Final = frozenset({"consistency", "unmask"})
+_STAGES_BEHIND_TRAINING: Final = frozenset({"consistency", "unmask", "decrypt", "stand in"})
 
 
 def failures_in_words(history: "RunHistory") -> list[str]:
@@ -95,7 +96,9 @@ def _shared_workers_in_words(history: "RunHistory") -> list[str]:
 
 
 def protection_in_words(protection: Mapping[str, Any]) -> list[str]:
-    """Returns a line of who protects whom, where updates are masked, and one of how exact the sums are.
+    """Returns a line of who protects whom, where updates are protected, and one of how exact the sums are.
+
+    Of an encrypted aggregation also lines of what it will cost.
 
     Args:
         protection: as `experiments.protection.describe` gives it.
@@ -108,14 +111,89 @@ def protection_in_words(protection: Mapping[str, Any]) -> list[str]:
     lines = []
     if protection["kind"] == "secagg":
         lines.append(f"secure aggregation: {_graph_in_words(protection)}")
+    elif protection["kind"] == "paillier":
+        lines += [f"encrypted aggregation: {line}" for line in _encryption_in_words(protection)]
+        lines += estimate_in_words(protection["estimate"])
     weights = f", weights up to {protection['max_weight']:,}" if protection["max_weight"] > 1 else ""
     error = protection["max_error_of_mean"]
     exactness = "" if error is None else f"; each element of the mean is off by at most {error:.1e}, whoever drops out"
     lines.append(
         f"encoding: {protection['bits']} bits within ±{protection['clip']:g}{weights}, "
-        f"{protection['bytes_per_weight']} bytes a parameter{exactness}"
+        f"{protection['bytes_per_weight']:.3g} bytes a parameter{exactness}"
     )
     return lines
+
+
+def _encryption_in_words(protection: Mapping[str, Any]) -> list[str]:
+    """Returns who can decrypt, what, with which key, and how updates are packed; and what is not to be relied on."""
+    fewest, is_signed = protection["min_clients"], protection["sum_check"] == "signed"
+    forms = "forms it itself of signed updates" if is_signed else "takes the coordinator's word for what is in it"
+    sums = f"one sum a round over {fewest:,} or more of {protection['num_clients']:,} clients"
+    holder = {
+        "process": f"a process of its own holds the key; it opens {sums} and {forms}",
+        "clients": f"all clients hold the key; each opens {sums} and {forms}",
+        "threshold": f"{protection.get('threshold')} of {protection.get('population')} clients open {sums} together; "
+        f"each {forms}",
+        "coordinator": "the coordinator itself holds the key and can read EVERY client's update (insecure = true)",
+    }[protection["key_holder"]]
+    line = (
+        f"{holder}; key of {protection['key_bits']:,} bits ({protection['scheme']}), "
+        f"{_count(protection['ciphertexts_per_update'], 'ciphertext')} an update, "
+        f"{protection['slots_per_ciphertext']:,} slots of {protection['slot_bits']} bits in each"
+    )
+    weak = f"a key of {protection['key_bits']:,} bits can be factored: for teaching only"
+    return [line] if protection["is_key_secure"] else [line, weak]
+
+
+def estimate_in_words(estimate: Mapping[str, Any]) -> list[str]:
+    """Returns a line of how long encryption will take, and one of what is sent and kept in memory.
+
+    Args:
+        estimate: as `experiments.paillier_estimate.estimate` gives it.
+    """
+    names = {"key": "the key", "prepare": "tables", "encrypt": "encrypting", "add": "adding", "open": "opening"}
+    parts = [f"{what} {_duration(estimate[f'{name}_seconds'])}" for name, what in names.items()]
+    where = f"{_count(estimate['workers'], 'worker')} on {_count(estimate['cores'], 'core')}"
+    seconds = (
+        f"estimate: encryption takes {_duration(estimate['seconds'])} with {where}, "
+        f"{_duration(estimate['cpu_seconds'])} of CPU ({', '.join(parts)}); training comes on top"
+    )
+    bytes_up = (
+        f"estimate: {_size(estimate['bytes_up_per_client'])} up a client and round, {_size(estimate['bytes_up'])} in "
+        f"all; tables of {_size(estimate['table_bytes'])} in each worker's memory"
+    )
+    return [seconds, bytes_up]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _duration(seconds: float) -> str:
+    """Returns a time in seconds with two digits, or in minutes or hours where it is long.
+
+    Example:
+        >>> [_duration(seconds) for seconds in (0.0049, 0.014, 3.72, 41.8, 601, 40_000)]
+        ['0.00 s', '0.01 s', '3.7 s', '42 s', '10 min', '11.1 h']
+    """
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+def _size(num_bytes: float) -> str:
+    """Returns a number of bytes in the largest unit of which it is one or more.
+
+    Example:
+        >>> [_size(size) for size in (740, 240_400, 2_163_600, 41_700_000_000)]
+        ['740 bytes', '240 kB', '2.2 MB', '41.7 GB']
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB" if num_bytes >= 1e4 else f"{num_bytes:,.0f} bytes"
 
 
 def _graph_in_words(graph: Mapping[str, Any]) -> str:

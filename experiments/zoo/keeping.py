@@ -68,13 +68,13 @@ def keep(result: RecipeResult, outcome: Outcome | None, folder: Path) -> RecipeR
     return kept
 
 
-def run_folder(out: Path | None = None) -> Path:
-    """Makes and returns the folder of a run: the one given, which must be new or empty, or `runs/zoo-<time>`.
+def run_folder(out: Path | None = None, kind: str = "zoo") -> Path:
+    """Makes and returns the folder of a run: the one given, which must be new or empty, or `runs/<kind>-<time>`.
 
     Raises:
         ConfigError: the folder holds files already, or cannot be made or written to.
     """
-    base = out or Path("runs") / f"zoo-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    base = out or Path("runs") / f"{kind}-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
     try:
         if out is not None and out.exists() and not (out.is_dir() and not any(out.iterdir())):
             message = f"--out {out}: is there already and not an empty folder; a run never overwrites another"

@@ -22,6 +22,9 @@ __all__ = ["check_cohort", "check_combinations"]
 
 _SECAGG_STAGES: Final = frozenset({"advertise", "share", "consistency", "unmask"})
 
+_HELD_BY_CLIENTS: Final = frozenset({"clients", "threshold"})
+"""With these key holders clients decrypt."""
+
 
 def check_combinations(experiment: Experiment) -> None:
     """Refuses values that are right by themselves but not together.
@@ -51,11 +54,13 @@ def check_combinations(experiment: Experiment) -> None:
         'aggregation.max_weight goes with strategy.weighting = "num_examples" only: with "equal" weights all are 1, '
         f"got max_weight = {experiment.aggregation.max_weight}",
     )
+    if experiment.aggregation.kind == "paillier":
+        _check_encryption(experiment.aggregation)
     _check_faults(experiment)
 
 
 def check_cohort(aggregation: AggregationConfig, cohort_size: int, why: str) -> None:
-    """Refuses a protected cohort in which the sum would hide too few clients behind one another.
+    """Refuses a protected cohort whose sum hides too few clients behind one another, or could never be opened.
 
     Args:
         aggregation: whether it is protected, and how many clients a cohort must have.
@@ -65,6 +70,12 @@ def check_cohort(aggregation: AggregationConfig, cohort_size: int, why: str) -> 
     Raises:
         ConfigError: says what to set.
     """
+    if aggregation.kind == "paillier" and aggregation.threshold is not None:
+        _refuse(
+            aggregation.threshold > cohort_size,
+            f"aggregation.threshold = {aggregation.threshold} clients can never open a sum together: a cohort has "
+            f"{cohort_size} ({why})",
+        )
     if not aggregation.is_private or cohort_size >= aggregation.min_cohort:
         return
     got = f"a cohort of {cohort_size} ({why}) is too small for aggregation.min_cohort = {aggregation.min_cohort}"
@@ -75,6 +86,36 @@ def check_cohort(aggregation: AggregationConfig, cohort_size: int, why: str) -> 
         remedy += ": with two clients each learns the other's update from the sum"
     message = f"{got}; {remedy}"
     raise ConfigError(message)
+
+
+def _check_encryption(aggregation: AggregationConfig) -> None:
+    """Refuses an encrypted aggregation that would not do what its keys say; those of others are left alone."""
+    usual, key_holder = AggregationConfig(), aggregation.key_holder
+    _refuse(
+        key_holder == "coordinator" and not aggregation.insecure,
+        'aggregation.key_holder = "coordinator" needs aggregation.insecure = true: all ciphertexts reach the '
+        'coordinator, which could then decrypt each of them; key_holder = "process" keeps the key from it',
+    )
+    _refuse(
+        aggregation.threshold is not None and key_holder != "threshold",
+        f'aggregation.threshold = {aggregation.threshold} goes with aggregation.key_holder = "threshold" only, '
+        f'got key_holder = "{key_holder}"',
+    )
+    _refuse(
+        aggregation.key_file is not None and key_holder == "threshold",
+        'aggregation.key_file does not go with aggregation.key_holder = "threshold": its key is dealt out in shares '
+        "when the run starts, and never is in one piece in a file",
+    )
+    _refuse(
+        aggregation.insecure_key_bits is not None and aggregation.key_bits != usual.key_bits,
+        f"aggregation.insecure_key_bits = {aggregation.insecure_key_bits} stands instead of key_bits, "
+        f"got key_bits = {aggregation.key_bits}, too",
+    )
+    _refuse(
+        aggregation.max_attempts > 1,
+        'aggregation.kind = "paillier" tries a round once, since a client sends one update a round, '
+        f"got max_attempts = {aggregation.max_attempts}",
+    )
 
 
 def _check_partition(partition: PartitionConfig) -> None:
@@ -139,9 +180,25 @@ def _check_faults(experiment: Experiment) -> None:
             f'got kind = "{experiment.aggregation.kind}"',
         )
         _refuse(
+            fault.when == "encrypting" and experiment.aggregation.kind != "paillier",
+            f'faults.events when = "encrypting" never comes: nothing is encrypted but under aggregation.kind = '
+            f'"paillier", got kind = "{experiment.aggregation.kind}"',
+        )
+        _refuse(
+            fault.when == "decrypt" and not _decrypts(experiment.aggregation),
+            'faults.events when = "decrypt" never comes: clients decrypt under aggregation.kind = "paillier" with '
+            'key_holder = "clients" or "threshold" only, '
+            f'got kind = "{experiment.aggregation.kind}" and key_holder = "{experiment.aggregation.key_holder}"',
+        )
+        _refuse(
             fault.when == "consistency" and not experiment.aggregation.consistency,
             'faults.events when = "consistency" never comes: aggregation.consistency = false leaves this stage out',
         )
+
+
+def _decrypts(aggregation: AggregationConfig) -> bool:
+    """Whether clients decrypt."""
+    return aggregation.kind == "paillier" and aggregation.key_holder in _HELD_BY_CLIENTS
 
 
 def _as_toml(value: int | Sequence[str] | Sequence[float] | None) -> str:

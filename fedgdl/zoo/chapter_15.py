@@ -2,10 +2,10 @@
 
 The federated recipes name a shipped configuration, which `experiments` runs. Of the book's data all that is known is
 reproduced by the source `enron-book`, repetitions included, and every test e-mail is also a training e-mail there:
-those accuracies are training accuracies. `spam` is the clean counterpart. Nothing is encrypted here: the book's
-encrypted section is held to what its own sum would decrypt to, the plain mean (`ch15-federated`).
+those accuracies are training accuracies. `spam` is the clean counterpart.
 
-Not here: rounds, clients and coordinator (`fedgdl.federated` and the packages above).
+Not here: what is encrypted (`chapter_15_encryption`), and rounds, clients and coordinator (`fedgdl.federated`,
+and the packages above).
 
 Source:
     A. W. Trask, "Grokking Deep Learning", Manning 2019, chapter 15, companion notebook.
@@ -177,7 +177,7 @@ RECIPES: Final = (
     Recipe(
         name="ch15-federated",
         chapter=15,
-        section="Let's make it federated; Homomorphically encrypted federated learning",
+        section="Let's make it federated",
         summary="Bob, Alice and Sue: the plain mean of three models, three rounds, digit for digit.",
         model="one weight for each of 50,635 words, summed, sigmoid; all zero at first",
         data="enron-book: 1,000 / 1,000 / 39,908 training e-mails; 2,000 test e-mails, all of them in training too",
@@ -188,9 +188,8 @@ RECIPES: Final = (
             "learning rate": "0.01 on the sum of squares",
             "weights of the mean": "equal",
         },
-        published="accuracies 84.05, 92.25 and 98.8 per cent, and the losses below; in the encrypted section 98.75, "
-        "99.05 and 99.15 per cent, which are Sue's own model: see ch15-encrypted-as-printed",
-        defects=("B22", "B24", "B25", "B26", "B27", "B28", "B29"),
+        published="accuracies 84.05, 92.25 and 98.8 per cent, and the losses below",
+        defects=("B22", "B24", "B28", "B29"),
         source="enron-book",
         expected=(
             Expected("accuracy after round 1", 0.8405, equal, origin="book", needs_real_data=True),

@@ -174,21 +174,24 @@ ERRATA_FRAMEWORK: Final = (
         what_is_wrong="The three encrypted models are added, but then Sue's alone is decrypted and divided by a fixed "
         "3. A division changes no sign, so the accuracies are her own: 98.75, 99.05 and 99.15 % instead of 84.05, "
         "92.25 and 98.8 %. Encryption seems to make the model better, and the key argument is ignored for a global.",
-        what_is_right="Opening the sum, and nothing but the sum, and dividing by the number of clients gives what "
-        "plain averaging gives. Under secure aggregation (masks instead of encryption), `fedgdl run spam-book --set "
-        "aggregation.kind=secagg` is held to that plain table; homomorphic encryption is not here yet.",
-        command="fedgdl zoo run ch15-federated ch15-encrypted-as-printed",
+        what_is_right="Decrypting the sum, and nothing but the sum, and dividing by the number of clients gives what "
+        "plain averaging gives. `fedgdl run spam-book --set aggregation.kind=paillier` does that, with a key holder "
+        "that adds up signed ciphertexts itself and opens one sum a round; `kind=secagg` gives the same with masks. "
+        "`fedgdl attack book-paillier` shows both tables, encrypted in the book's way.",
+        command="fedgdl zoo run ch15-encrypted ch15-encrypted-as-printed",
     ),
     Erratum(
         id="B26",
         chapters=(15,),
         title="A key of 128 bits: broken at once, and too small for sums of floats",
-        what_is_wrong="Such a key is factored in no time. It also is too small to hold two floats of different sizes "
-        "on one scale: depending on the key, 1.0 + 1e-22 decrypts to garbage without an error, or raises "
+        what_is_wrong="Such a key is factored in less than a second on one core: `fedgdl attack book-paillier` does "
+        "it, and decrypts a client's update with the factors. It also is too small to hold two floats of different "
+        "sizes on one scale: depending on the key, 1.0 + 1e-22 decrypts to garbage without an error, or raises "
         "OverflowError.",
-        what_is_right="Keys of 2,048 bits or more, and fixed-point numbers whose range is checked before they are "
-        "encrypted; nothing is encrypted here yet. The line shows 1.0 on the scale of 1e-22 under a modulus of 128 "
-        "bits.",
+        what_is_right="Keys of 3,072 bits, or of 2,048 if asked for; shorter ones, for lessons and tests, only as "
+        "`insecure_key_bits`. What is encrypted are whole numbers of a known range, in slots that have room for their "
+        "sum, and a sum out of its slots' range is refused. The line shows 1.0 on the scale of 1e-22 under a modulus "
+        "of 128 bits.",
         command='python -c "from phe.paillier import EncodedNumber, PaillierPublicKey; '
         "key = PaillierPublicKey(2**128 - 159); "
         'print(EncodedNumber.encode(key, 1.0).decrease_exponent_to(-32).decode())"',
@@ -200,7 +203,9 @@ ERRATA_FRAMEWORK: Final = (
         title="The size of every weight stays readable",
         what_is_wrong="The encoding of floats keeps a plain exponent beside each ciphertext: -14 for 0.0 and 0.1, -16 "
         "for -0.0025, -18 for 1e-6. The words of an e-mail can be read from which exponents changed, encrypted or not.",
-        what_is_right="One common exponent for all numbers; nothing is encrypted here yet.",
+        what_is_right="One scale for all numbers, which is part of the configuration: on the wire are ciphertexts of "
+        "one length and nothing else. `fedgdl attack book-paillier` reads 99 % of the words of Bob's first update, and "
+        "no other word, from exponents alone, and none on one scale.",
         command='python -c "from phe.paillier import EncodedNumber, PaillierPublicKey; '
         "key = PaillierPublicKey(2**2048 - 1); "
         'print([EncodedNumber.encode(key, value).exponent for value in (0.0, 0.1, -0.0025, 1e-6)])"',
@@ -214,8 +219,10 @@ ERRATA_FRAMEWORK: Final = (
         "sum. Nothing handles clients that drop out, damaged or replayed messages, or bounds what one client can do.",
         what_is_right="Under secure aggregation nobody holds a key to one client's update: the coordinator opens the "
         "sum over the clients that stayed, a client gives each of its peers' two secrets away at most once, and "
-        "messages are signed, checked and bounded. The attack shows what is left to read, the sum's own leak included.",
-        command="fedgdl attack words --against secagg --set data.source=synthetic-mail",
+        "messages are signed, checked and bounded. Where updates are encrypted, the key is with a process that is not "
+        "the coordinator and opens one sum a round, of enough clients and formed by itself; or it is shared out, so "
+        "that nobody has it. The attack shows what is left to read, by the key holder too.",
+        command="fedgdl attack words --against paillier --set data.source=synthetic-mail",
         is_verified=False,
     ),
     Erratum(
@@ -236,8 +243,8 @@ ERRATA_FRAMEWORK: Final = (
         title="Loops over rows, words and weights",
         what_is_wrong="Test sets are run one row at a time, selecting rows adds 250,000 numbers a batch one by one, "
         "and weights are encrypted one call each.",
-        what_is_right="Operations on whole arrays; the benchmark compares a training step with one written by hand in "
-        "NumPy.",
+        what_is_right="Operations on whole arrays, and a hundred weights and more in a ciphertext; the benchmark "
+        "compares a training step with one written by hand in NumPy.",
         command="fedgdl bench spam --repeats 20",
     ),
 )

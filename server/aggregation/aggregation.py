@@ -13,13 +13,18 @@ Example:
     ['train']
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from fedgdl.config import Experiment
 from fedgdl.federated import ClientRecord, CohortSums, Strategy
 from fedgdl.parameters import Layout
 from server.aggregation.plain import PlainAggregation
 from server.round_state import Stage
+
+if TYPE_CHECKING:
+    from fedgdl.wire.paillier import KeyCertificate
+    from server.aggregation.paillier import SumOpener
 
 __all__ = ["Aggregation", "CohortAggregation", "make_aggregation"]
 
@@ -107,14 +112,29 @@ class Aggregation(Protocol):
         ...
 
 
-def make_aggregation(experiment: Experiment, strategy: Strategy, layout: Layout) -> Aggregation:
+def make_aggregation(
+    experiment: Experiment,
+    strategy: Strategy,
+    layout: Layout,
+    *,
+    opener: "SumOpener | None" = None,
+    certificate: "KeyCertificate | None" = None,
+    client_ids: Sequence[str] = (),
+) -> Aggregation:
     """Returns the configured aggregation.
 
     Args:
         experiment: the configuration, with `aggregation.max_weight` resolved where updates are encoded.
         strategy: declares the sums.
         layout: the model's layout.
+        opener: opens sums of ciphertexts; none where clients do, or where nothing is encrypted.
+        certificate: of the key that updates are encrypted with, where clients open the sums.
+        client_ids: the population, of which each holds a share of that key where it is shared out.
     """
+    if experiment.aggregation.kind == "paillier":
+        from server.aggregation.paillier import PaillierAggregation  # lazily: plain runs need no cryptography
+
+        return PaillierAggregation(experiment, strategy, layout, opener, certificate=certificate, client_ids=client_ids)
     if experiment.aggregation.kind == "secagg":
         from server.aggregation.secagg import SecaggAggregation  # lazily: plain runs need no cryptography
 

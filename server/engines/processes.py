@@ -76,12 +76,14 @@ class ProcessEngine:
         num_workers: how many.
         worker_main: what a worker runs.
         setup: handed to each worker at its start; pickled by `multiprocessing`, from here to there only.
+        name: what its processes are called, with the worker's id behind it.
     """
 
-    def __init__(self, num_workers: int, worker_main: WorkerMain, setup: object) -> None:
+    def __init__(self, num_workers: int, worker_main: WorkerMain, setup: object, *, name: str = "worker") -> None:
         self.num_workers = num_workers
         self._worker_main = worker_main
         self._setup = setup
+        self._name = name
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, _WorkerProcess] = {}
         self._last_worker_id = 0
@@ -157,7 +159,7 @@ class ProcessEngine:
 
     def _start_worker(self) -> None:
         self._last_worker_id += 1
-        name = f"worker-{self._last_worker_id}"
+        name = f"{self._name}-{self._last_worker_id}"
         try:
             worker = self._spawn(name)
         except (OSError, RuntimeError) as error:  # too few processes, file descriptors or bytes of memory, say

@@ -41,8 +41,21 @@ VIOLATIONS = [
     ("truth", "experiments/attacks/planted.py", "def late() -> None:\n    from experiments import observer"),
     ("truth", "experiments/audit/document.py", "import experiments.observer"),
     ("truth", "clients/protection/planted.py", "from clients import observer"),
+    ("private-keys", "clients/protection/planted.py", "from fedgdl.crypto.paillier import private"),
+    ("private-keys", "experiments/planted.py", "from fedgdl.crypto.paillier.private import PaillierPrivateKey"),
+    ("private-keys", "experiments/audit/planted.py", "import fedgdl.crypto.paillier.private.primes"),
+    ("private-keys", "fedgdl/crypto/paillier/pool.py", "def late() -> None:\n    from .private import key_share"),
+    ("no-private-key-in-the-server", "server/planted.py", "import fedgdl.crypto.paillier.private.private_key"),
+    ("no-private-key-in-the-server", "fedgdl/wire/codec.py", "from fedgdl.crypto.paillier.private import KeyShare"),
+    (
+        "no-private-key-in-the-server",
+        "fedgdl/crypto/paillier/threshold.py",
+        "from fedgdl.crypto.paillier import private",
+    ),
     ("phe", "clients/planted.py", "import phe"),
     ("phe", "fedgdl/planted.py", "from phe import paillier"),
+    ("phe", "fedgdl/crypto/paillier/packing.py", "import phe"),
+    ("phe", "experiments/commands/planted.py", "def late() -> None:\n    import phe"),
     ("round-state", "server/round_state.py", "import socket"),
     ("round-state", "server/round_state.py", "from concurrent.futures import Future"),
     ("round-state", "server/round_state.py", "from pathlib import Path"),
@@ -125,3 +138,30 @@ def test_a_program_does_not_load_the_other(program: str, stranger: str, tmp_path
     loaded = modules_after(f"import {program}", tmp_path)
     assert program in loaded
     assert loaded.isdisjoint({stranger, "experiments", "phe"})
+
+
+PRIVATE = "fedgdl.crypto.paillier.private"
+
+
+@pytest.mark.parametrize(
+    ("statement", "loaded"),
+    [
+        ("import server.coordinator", "server.coordinator"),
+        ("import server.aggregation.paillier, server.key_holder", "fedgdl.crypto.paillier"),
+        ("import clients.worker", "clients.worker"),
+        ("import clients.protection.paillier", "fedgdl.crypto.paillier"),
+        ("import clients.key_holder.rules, clients.key_holder.transcript", "fedgdl.crypto.paillier"),
+    ],
+)
+def test_who_only_encrypts_or_adds_loads_nothing_that_decrypts(statement: str, loaded: str, tmp_path: Path) -> None:
+    """What an `__init__` brings along counts here, too."""
+    modules = modules_after(statement, tmp_path)
+    assert loaded in modules
+    assert not [name for name in modules if name == PRIVATE or name.startswith(f"{PRIVATE}.")]
+    assert "phe" not in modules
+
+
+def test_a_plain_run_s_programs_load_no_encryption(tmp_path: Path) -> None:
+    statement = "import server.coordinator, clients.worker, clients.worker_process, experiments.simulation"
+    modules = modules_after(statement, tmp_path)
+    assert modules.isdisjoint({"fedgdl.crypto.paillier", "gmpy2", "phe", "cryptography"})

@@ -13,6 +13,7 @@ from federation import POISON, Bench, LineTask, Points, PointsData, RaisingTask,
 from staged import SECRET_BYTES, StagedProtection
 
 from clients.observer import Observer
+from clients.protection import WorksWhileIdle
 from clients.worker import MAX_TASK_FRAME_BYTES, Worker
 from clients.worker_process import WorkerSetup
 from fedgdl.autograd import Tensor
@@ -22,6 +23,7 @@ from fedgdl.federated import ClientUpdate
 from fedgdl.wire import (
     ClientFailed,
     ClientMessage,
+    Shutdown,
     StageResult,
     StageTask,
     TrainResult,
@@ -97,6 +99,46 @@ def test_clients_answer_a_stage_in_their_order_each_told_its_own() -> None:
             (StageResult, stage, name) for name in NAMES
         ]
         assert {len(answer.payload) for answer in answers} == {size}
+
+
+class Pausing(Scripted):
+    """Works while its worker is idle, and writes down when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.diary: list[str] = []
+
+    def answer(self, stage: str, round_index: int, client_id: str, common: bytes, message: bytes) -> bytes:
+        """Writes down who is asked."""
+        self.diary.append(client_id)
+        return b"fine"
+
+    def busy(self) -> None:
+        """Writes it down."""
+        self.diary.append("busy")
+
+    def idle(self) -> None:
+        """Writes it down."""
+        self.diary.append("idle")
+
+    def close(self) -> None:
+        """Writes it down."""
+        self.diary.append("closed")
+
+
+def test_a_protection_that_works_ahead_is_told_when_its_worker_is_busy_and_when_that_is_over() -> None:
+    protection = Pausing()
+    one = bench(protection)
+    one.worker._idle_work = protection
+    one.worker.ready()
+    ask(one)
+    list(one.answer_frames(("ben",)))
+    assert list(one.worker.handle(encode(Shutdown()))) == []
+    one.worker.close()
+    stage, training = ["busy", *NAMES, "idle"], ["busy", "ben", "idle"]
+    assert protection.diary == ["idle", *stage, *training, "busy", "closed", "closed"]
+    assert isinstance(protection, WorksWhileIdle)
+    assert not isinstance(Scripted(), WorksWhileIdle)
 
 
 def test_answers_come_one_by_one() -> None:
@@ -279,14 +321,22 @@ def test_what_is_encoded_reaches_the_observer(tmp_path: Path) -> None:
     assert len(list((tmp_path / "vectors" / "round-00001").glob("*.npy"))) == 3
 
 
+@pytest.mark.parametrize("secret", [None, bytes(32)])
+def test_encrypted_aggregation_without_identities_or_a_key_is_refused(secret: bytes | None) -> None:
+    aggregation = AggregationConfig("paillier", max_weight=8)
+    with pytest.raises(ConfigError, match="needs the clients' identities and a key"):
+        Worker(make_experiment(cohort_size=3, aggregation=aggregation), LineTask(), secret)
+
+
 def test_secure_aggregation_without_identities_is_refused() -> None:
     experiment = make_experiment(aggregation=AggregationConfig("secagg", max_weight=8), cohort_size=3)
     with pytest.raises(ConfigError, match="needs the clients' identities"):
         Worker(experiment, LineTask())
 
 
-def test_a_setup_does_not_show_its_secret() -> None:
-    setup = WorkerSetup(make_experiment(), None, "memory", logging.INFO, b"very secret bytes", None)
+def test_a_setup_does_not_show_its_secrets() -> None:
+    key = b"a very secret key"
+    setup = WorkerSetup(make_experiment(), None, "memory", logging.INFO, b"very secret bytes", None, key)
     assert "very secret" not in repr(setup)
     assert "secret" not in repr(setup)
 

@@ -12,6 +12,7 @@ from rich.progress import TimeRemainingColumn
 from experiments import Callback, RunHistory, simulate
 from experiments.progress import ProgressBar, _bars, rate_in_words
 from fedgdl.federated import RoundRecord
+from fedgdl.progress import report
 
 
 def terminal() -> Console:
@@ -64,3 +65,24 @@ def test_six_hundred_rounds_are_counted_and_the_last_test_stays_in_sight() -> No
     assert isinstance(console.file, StringIO)
     drawn = console.file.getvalue()
     assert re.search(r"\d/600", drawn)
+
+
+def test_long_work_within_a_round_has_a_bar_of_its_own_until_it_is_done_or_given_up() -> None:
+    shown = []
+
+    class Work(Callback):
+        def round_started(self, history: RunHistory, round_index: int, cohort_size: int) -> None:
+            for done in range(4 if round_index == 1 else 2):  # the second time it comes to no end
+                report("opening the sum", done, 3)
+                shown.append([(task.description, task.completed) for task in bar._progress.tasks[2:]])
+
+        def round_finished(self, history: RunHistory, record: RoundRecord) -> None:
+            shown.append([(task.description, task.completed) for task in bar._progress.tasks[2:]])
+
+    bar = ProgressBar(terminal())
+    simulate(make_experiment(rounds=3), [bar, Work()], task=LineTask(make_data({"ann": 2, "ben": 2})))
+    first = [[("opening the sum", done)] for done in range(3)]
+    left = [("opening the sum", 1)]
+    assert shown == [*first, [], [], *first[:2], left, *first[:2], left]
+    report("opening the sum", 1, 3)  # after the run nobody watches any more
+    assert [(task.description, task.completed) for task in bar._progress.tasks[2:]] == left

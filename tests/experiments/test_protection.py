@@ -11,6 +11,7 @@ from experiments import simulate
 from experiments.protection import count_examples, describe, settle, shares_not_reached
 from experiments.report.words import protection_in_words
 from fedgdl.config import AggregationConfig, Experiment, StrategyConfig
+from fedgdl.crypto.paillier import Packing
 from fedgdl.errors import ConfigError, DataError, TaskError
 from fedgdl.federated import FedAvg
 from fedgdl.parameters import Layout
@@ -195,6 +196,72 @@ def test_a_run_warns_beforehand_of_a_share_without_effect(caplog: pytest.LogCapt
     assert [record.message for record in caplog.records if "has no effect" in record.message] == [
         "aggregation.dropout_share = 0.5 has no effect on a complete graph: of 3 clients up to 0 may drop out, not 1"
     ]
+
+
+def encrypted(population: int = 5, num_clients: int | None = None, **changes: Any) -> tuple[Experiment, dict[str, Any]]:
+    """Returns a settled experiment with encrypted updates, and what is said of it."""
+    aggregation = AggregationConfig("paillier", **{"insecure_key_bits": 256, **changes})
+    counts = {f"c{number}": 10 for number in range(population)}
+    settled = settle(make_experiment(cohort_size=num_clients, aggregation=aggregation), counts)
+    return settled, describe(settled, FedAvg("num_examples"), LAYOUT, counts)
+
+
+@pytest.mark.parametrize(
+    ("population", "num_clients", "threshold"), [(5, None, 3), (9, 4, 3), (9, 6, 5), (100, 7, 4), (3, 3, 2)]
+)
+def test_more_than_half_open_a_sum_where_the_key_is_shared_out(
+    population: int, num_clients: int | None, threshold: int
+) -> None:
+    settled, found = encrypted(population, num_clients, key_holder="threshold")
+    assert settled.aggregation.threshold == found["threshold"] == threshold
+    assert found["population"] == population
+    assert found["min_clients"] == max(3, threshold)
+    assert encrypted(population, num_clients)[0].aggregation.threshold is None
+
+
+def test_a_threshold_above_the_smallest_cohort_is_the_smallest_sum() -> None:
+    _, found = encrypted(key_holder="threshold", threshold=5)
+    assert (found["threshold"], found["min_clients"]) == (5, 5)
+
+
+def test_an_encrypted_run_says_how_updates_are_packed() -> None:
+    """Five weights, one of all, and five slots of bookkeeping, 16 bits times five clients of at most 16 examples."""
+    _, found = encrypted()
+    assert found["slot_bits"] == (5 * (2**16 - 2)).bit_length() + 1 == 20
+    assert found["slots_per_ciphertext"] == 255 // 20
+    assert found["ciphertexts_per_update"] == 1
+    assert found["bytes_per_weight"] == 64 / 11
+    assert found["estimate"]["bytes_up_per_client"] < 64 + 500
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({}, "a process of its own holds the key; it opens one sum a round over 3 or more of 5 clients and forms it"),
+        ({"sum_check": "trusted"}, "over 3 or more of 5 clients and takes the coordinator's word for what is in it; "),
+        ({"key_holder": "clients"}, "all clients hold the key; each opens one sum a round"),
+        ({"key_holder": "threshold"}, "3 of 5 clients open one sum a round over 3 or more of 5 clients together; each"),
+        ({"key_holder": "coordinator", "insecure": True}, "the coordinator itself holds the key and can read EVERY"),
+    ],
+)
+def test_an_encrypted_run_says_beforehand_who_can_decrypt(changes: dict[str, Any], start: str) -> None:
+    lines = protection_in_words(encrypted(**changes)[1])
+    assert start in lines[0]
+    assert lines[0].endswith("; key of 256 bits (djn), 1 ciphertext an update, 12 slots of 20 bits in each")
+    assert lines[1] == "encrypted aggregation: a key of 256 bits can be factored: for teaching only"
+    assert [line.partition(":")[0] for line in lines[2:]] == ["estimate", "estimate", "encoding"]
+
+
+def test_a_long_key_needs_no_warning() -> None:
+    lines = protection_in_words(encrypted(insecure_key_bits=None)[1])
+    assert "key of 3,072 bits (djn), 1 ciphertext an update, 153 slots of 20 bits in each" in lines[0]
+    assert not any("factored" in line for line in lines)
+
+
+def test_the_shortest_key_has_room_for_the_largest_sum_that_can_be_configured() -> None:
+    """Codes of 32 bits, 2**31 - 1 clients: 63 bits and a guard bit, of the 127 of a plaintext."""
+    largest = (2**31 - 1) * (2**32 - 2)
+    assert Packing(size=1, sum_bits=largest.bit_length(), plaintext_bits=127).slots_per_plaintext == 1
 
 
 def test_a_client_without_data_counts_for_nothing_and_a_data_set_that_raises_is_told() -> None:

@@ -72,8 +72,13 @@ def _shares_of(names: list[str]) -> st.SearchStrategy[PartitionConfig]:
 def aggregations(draw: st.DrawFn, weighting: str, cohort_size: int | None) -> AggregationConfig:
     """Draws ways to aggregate a cohort of a known size, if it is known, with clients weighted as stated."""
     can_be_private = cohort_size is None or cohort_size >= 2
+    kind = draw(st.sampled_from(["plain", "secagg", "paillier"] if can_be_private else ["plain"]))
+    key_holder = draw(st.sampled_from(["process", "clients", "threshold", "coordinator"]))
+    thresholds = st.none() | st.integers(2, min(max(2, cohort_size or 10_000), 10_000))
+    insecure_key_bits = draw(st.none() | st.integers(64, 1023).map(lambda half: 2 * half))
+    key_bits = st.integers(1024, 4096).map(lambda half: 2 * half)
     return AggregationConfig(
-        kind=draw(st.sampled_from(["plain", "secagg"] if can_be_private else ["plain"])),
+        kind=kind,
         exact=draw(st.booleans()),
         clip=draw(st.floats(0, MILLION, exclude_min=True)),
         bits=draw(st.integers(2, 32)),
@@ -86,7 +91,15 @@ def aggregations(draw: st.DrawFn, weighting: str, cohort_size: int | None) -> Ag
         privacy_bits=draw(st.integers(1, 128)),
         liveness_bits=draw(st.integers(1, 128)),
         consistency=draw(st.booleans()),
-        max_attempts=draw(st.integers(1, 100)),
+        max_attempts=1 if kind == "paillier" else draw(st.integers(1, 100)),
+        key_bits=draw(key_bits if insecure_key_bits is None else st.just(3072)),
+        insecure_key_bits=insecure_key_bits,
+        key_holder=key_holder,
+        insecure=key_holder == "coordinator" or draw(st.booleans()),
+        sum_check=draw(st.sampled_from(["signed", "trusted"])),
+        threshold=draw(thresholds) if key_holder == "threshold" else None,
+        obfuscator_pool=draw(st.sampled_from(["none", "background", "beforehand"])),
+        key_file=None if key_holder == "threshold" else draw(st.none() | st.text(max_size=30)),
     )
 
 

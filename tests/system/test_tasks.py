@@ -41,6 +41,8 @@ def test_every_shipped_experiment_runs_on_generated_data(name: str) -> None:
     smallest = {"digits-cnn": ["model.hidden=[2, 2]"], "characters": ["model.hidden=[8]"]}.get(config.task, [])
     if name == "spam-book":  # whose batches of 500 are whole ones only
         smallest = ["training.drop_last=false"]
+    if config.aggregation.kind == "paillier":
+        smallest = ["aggregation.min_cohort=2", "aggregation.insecure_key_bits=256", "aggregation.key_bits=3072"]
     history = simulate(load_config(name, [f"data.source={source}", *LEAST, *smallest]))
     assert history.status == "done"
     assert history.is_synthetic

@@ -26,6 +26,7 @@ Source:
 import ctypes
 import functools
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Final, NamedTuple, TypeAlias
@@ -40,6 +41,8 @@ BLOCK: Final = 4
 """Limbs are taken four at a time: numbers of limbs are multiples of it."""
 WINDOW_BITS: Final = 5
 """The exponent's bits that `powers` takes at a time."""
+
+_logger = logging.getLogger(__name__)
 
 _Kernel: TypeAlias = Callable[..., None]
 
@@ -69,18 +72,29 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def load_kernels() -> Kernels | None:
-    """Returns the functions, compiled at the first call; none without llvmlite or the processor's instructions."""
+    """Returns the functions, compiled at the first call; none without llvmlite or the processor's instructions.
+
+    Where both are there and something else is wrong, a warning is logged: without the functions all goes on, slower.
+    """
     try:
         ir, binding = importlib.import_module("llvmlite.ir"), importlib.import_module("llvmlite.binding")
         features = binding.get_host_cpu_features()
-    except (ImportError, RuntimeError):  # not installed; it knows no features of such a processor
+    except (ImportError, OSError, RuntimeError):  # not installed, or not whole; it knows no such processor
         return None
     if not features.get("avx512ifma"):
         return None
+    try:
+        return _compile(ir, binding, features.flatten())
+    except Exception as error:  # noqa: BLE001 - whatever a version of llvmlite, or a system, does not do: gmpy2 does
+        _logger.warning("arithmetic in lanes is left out, as it cannot be compiled here: %r", error)
+        return None
+
+
+def _compile(ir: ModuleType, binding: ModuleType, features: str) -> Kernels:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features.flatten(), opt=3
+        cpu=binding.get_host_cpu_name(), features=features, opt=3
     )
     program = binding.parse_assembly(_write_program(ir))
     program.verify()

@@ -232,10 +232,11 @@ class LaneTable(_Lanes):
             digits: (rows, count) numbers from 0: which entry of each row.
 
         Raises:
-            CryptoError: there are not as many digits as rows, or a digit has no entry.
+            CryptoError: there are not as many digits as rows, or a digit is no whole number or has no entry.
         """
         num_rows, num_entries, _, entry_size = self._table.shape
-        if digits.ndim != 2 or len(digits) != num_rows or np.any((digits < 0) | (digits >= num_entries)):
+        is_one_a_row = digits.ndim == 2 and len(digits) == num_rows and np.issubdtype(digits.dtype, np.integer)
+        if not is_one_a_row or np.any((digits < 0) | (digits >= num_entries)):
             message = f"a table for lanes of {num_rows} rows needs a digit below {num_entries} for each of them"
             raise CryptoError(message)
         count = digits.shape[1]

@@ -184,8 +184,10 @@ class TextbookObfuscators:
         """Returns a random number below n that has no factor in common with it."""
         n, num_bits = self.public_key.n, self.public_key.num_bits
         for _ in range(_MAX_DRAWS):
-            drawn = mpz.from_bytes(self._random_bytes(-(-num_bits // 8)), "big")
-            unit = gmpy2.f_mod_2exp(drawn, num_bits)
+            data = self._random_bytes(-(-num_bits // 8))
+            if len(data) != -(-num_bits // 8):
+                break
+            unit = gmpy2.f_mod_2exp(mpz.from_bytes(data, "big"), num_bits)
             if 0 < unit < n and gmpy2.gcd(unit, n) == 1:
                 return unit
         raise CryptoError(_NOT_RANDOM)

@@ -119,6 +119,7 @@ class ObfuscatorPool:
 
     def pause(self) -> None:
         """Has the thread rest, if it runs or when it is started; returns when it does."""
+        self._leave_parent()
         with self._state:
             self._is_paused = True
         with self._source_lock:  # what it is at, a few milliseconds, is finished
@@ -126,12 +127,14 @@ class ObfuscatorPool:
 
     def resume(self) -> None:
         """Lets the thread go on."""
+        self._leave_parent()
         with self._state:
             self._is_paused = False
             self._state.notify_all()
 
     def stop(self) -> None:
         """Ends the thread; what is ready remains, and the thread may be started again."""
+        self._leave_parent()
         with self._state:
             self._is_stopped = True
             self._state.notify_all()
@@ -142,12 +145,16 @@ class ObfuscatorPool:
 
     def _enter(self) -> None:
         """Forgets what belongs to a parent process, and raises what ended the thread."""
-        if self._process_id != os.getpid():
-            self._begin()
+        self._leave_parent()
         failure, self._failure = self._failure, None
         if failure is not None:
             self._thread = None
             raise failure
+
+    def _leave_parent(self) -> None:
+        """Forgets what belongs to a parent process: its obfuscators, and locks that its threads held at the fork."""
+        if self._process_id != os.getpid():
+            self._begin()
 
     def _run(self) -> None:
         try:

@@ -37,8 +37,8 @@ __all__ = ["PowerTable"]
 
 _Row: TypeAlias = tuple[list[mpz], list[mpz]]
 
-_MIN_LANE_BITS: Final = 512
-"""Powers of fewer bits are formed as quickly one after the other."""
+_MIN_LANE_BITS: Final = 2048
+"""Shorter powers are of keys for teaching and tests, which lanes would save less time than they take to compile."""
 
 
 class PowerTable:

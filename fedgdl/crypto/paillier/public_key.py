@@ -13,8 +13,11 @@ Threat model: who sees ciphertexts and the public key, and can compute no more t
     plaintext, as long as n cannot be factored and n-th powers modulo n^2 cannot be told from other numbers. Choosing
     g = n + 1 assumes nothing more: every g gives the same problem.
 
-Not protected against: changed ciphertexts. Anybody can add to a plaintext, or multiply it; ciphertexts are signed
-    where that matters. An obfuscator used twice tells the difference of two plaintexts. Not constant time: how long
+Not protected against: who made the key, and can read all that it hides. What is checked of a key finds mistakes, and
+    an hs that hides nothing; a maker who wants others to read, too, can choose an n that they can factor or that is a
+    prime, or an hs of small order, and that is not seen here: a key is taken from somebody trusted. Changed
+    ciphertexts: anybody can add to a plaintext, or multiply it; they are signed where that matters. An obfuscator used
+    twice tells the difference of two plaintexts. Not constant time: how long
     the arithmetic takes depends a little on the numbers.
 
 Example:
@@ -185,7 +188,8 @@ def _require_key(n: mpz, n_squared: mpz, hs: mpz | None) -> None:
     fits = n > 0 and 6 <= n.bit_length() <= _MAX_BITS and n % 2 == 1 and not gmpy2.is_power(n)
     if fits and hs is not None:
         # n is a product of two primes that are 3 modulo 4; h = -x^2 has the Jacobi symbol 1, and so has h^n.
-        fits = n % 4 == 1 and 1 < hs < n_squared and gmpy2.jacobi(hs, n) == 1
+        # Of 1 or -1 modulo a prime all powers are; 1 + k n is such a number modulo both, and every power shows k.
+        fits = n % 4 == 1 and 1 < hs < n_squared and gmpy2.jacobi(hs, n) == 1 and gmpy2.gcd(hs * hs - 1, n) == 1
     if not fits:
         raise CryptoError(_NO_KEY)
 

@@ -81,7 +81,10 @@ def combine(
         raise CryptoError(_NO_PLAINTEXTS)
     weights, ratio = _weights_at_zero(xs)
     n, n_squared = public_key.n, public_key.n_squared
-    scale = gmpy2.invert(4 * factorial(num_shares) * ratio.numerator, n) * ratio.denominator
+    multiple = 4 * factorial(num_shares) * ratio.numerator
+    if gmpy2.gcd(multiple, n) != 1:  # n has a factor that no dealer would have shared out among so many
+        raise CryptoError(_NO_PLAINTEXTS)
+    scale = gmpy2.invert(multiple, n) * ratio.denominator
     plaintexts = []
     for combined in _combinations(columns, weights, n_squared):
         power = combined * combined % n_squared

@@ -59,9 +59,9 @@ def test_real_e_mails_are_all_read_whole(real_data: Path) -> None:
     assert all(finding.reading.label == finding.email.label for finding in findings)
 
 
-@pytest.mark.parametrize("protection", ["aggregation.kind=secagg", "aggregation.exact=true"])
+@pytest.mark.parametrize("protection", ["kind=secagg", "kind=paillier", "exact=true"])
 def test_updates_that_are_not_in_the_clear_are_not_read_as_if_they_were(protection: str) -> None:
-    experiment = load_config("spam", [*SYNTHETIC, protection])
+    experiment = load_config("spam", [*SYNTHETIC, f"aggregation.{protection}"])
     mail = load_dataset(experiment.data, experiment.seed)
     with pytest.raises(ConfigError, match="--against secagg"):
         attack_emails(experiment, mail, draw_emails(mail, 1, seed=1))

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from experiments.audit.checks import Check, VectorChecks
+from experiments.audit.checks import VectorChecks
+from experiments.audit.tallies import Check
 
 SIZE = 3_000
 NUM_CLIENTS = 4

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from program import fedgdl, fedgdl_json, run_script
 
 SMALL = ["run", "spam", "--set", "data.source=synthetic-mail", "--set", "data.examples=600", "--rounds", "1"]
@@ -75,3 +76,13 @@ def test_a_failed_check_is_exit_code_1(tmp_path: Path) -> None:
     assert script.returncode == 1
     assert json.loads(out)["audit"]["verdict"] == "failed"
     assert "the audit failed" in errors
+
+
+@pytest.mark.slow
+def test_an_encrypted_run_of_worker_processes_passes_and_its_key_holder_is_heard(tmp_path: Path) -> None:
+    encrypted = ["--set", "aggregation.kind=paillier", "--set", "aggregation.insecure_key_bits=256"]
+    audit = fedgdl_json(*SMALL, *encrypted, "--workers", "2", "--audit", "--out", "run", cwd=tmp_path)["audit"]
+    assert audit["verdict"] == "passed"
+    assert len(audit["verdicts"]) == 13
+    document = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text("utf-8"))
+    assert document["received"]["kinds"]["the key holder has opened a sum"]["frames"] == 1

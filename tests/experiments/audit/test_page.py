@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from audited import SECAGG, line_experiment, line_task, run_audited
 
-from experiments.audit.checks import Check, Correlation
 from experiments.audit.document import audit_document, verdict_of
 from experiments.audit.evidence import Evidence
 from experiments.audit.page import render_page
 from experiments.audit.pictures import draw_bytes, draw_correlations, draw_stages
 from experiments.audit.recorder import AuditRecorder
+from experiments.audit.tallies import Check, Correlation
 from experiments.audit.threat_model import threat_model
 from experiments.audit.traffic import OpenedSum
 from experiments.protection import describe, settle
@@ -106,8 +106,8 @@ def document_of(
     [([PASSED, UNKNOWN], "passed"), ([PASSED, FAILED], "failed"), ([UNKNOWN], "not tested"), ([], "not tested")],
 )
 def test_a_single_alarm_fails_a_protected_run(checks: list[Check], verdict: str) -> None:
-    assert verdict_of(Evidence(checks=checks), is_protected=True) == verdict
-    assert verdict_of(Evidence(checks=checks), is_protected=False) == "unprotected"
+    assert verdict_of(Evidence(checks=checks), SECAGG) == verdict
+    assert verdict_of(Evidence(checks=checks), AggregationConfig(exact=True)) == "unprotected"
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_holds_its_pictures(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_an_incomplete_record_is_told(tmp_path: Path) -> None:
     document["received"] |= {"problem": "received.bin is incomplete: no room", "num_unreadable_vectors": 2}
     words = Outline(render_page(document, {})).words
     assert "The record is incomplete: received.bin is incomplete: no room" in words
-    assert "2 answers held no vector" in words
+    assert "2 answers held no update" in words
 
 
 def test_pictures_are_png_whatever_there_is_to_show(tmp_path: Path) -> None:
     one = Correlation(1, "ann", 0.01, 100)
     pictures = [
-        draw_bytes(np.full((3, 256), 7)),
-        draw_bytes(np.eye(1, 256, dtype=np.int64)),
+        draw_bytes(np.full((3, 256), 7), ("a", "b", "c")),
+        draw_bytes(np.eye(1, 256, dtype=np.int64), ("a",)),
         draw_correlations([one]),
         draw_correlations([one, replace(one, value=1.0)] * 4_000),
         draw_stages(document_of(tmp_path, ["a", "b", "c"], [])["rounds"]),

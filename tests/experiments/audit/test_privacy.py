@@ -16,6 +16,7 @@ SIZES = {"ann": 66_413, "ben": 81_937, "cat": 97_259}
 """Numbers that stand nowhere by accident; all their sums and means are others."""
 
 PLAIN, EXACT = AggregationConfig(), AggregationConfig(exact=True, clip=4.0)
+PAILLIER = AggregationConfig("paillier", clip=4.0, insecure_key_bits=256)
 
 
 def bytes_of(value: float) -> Iterator[bytes]:
@@ -79,9 +80,9 @@ def run(folder: Path, aggregation: AggregationConfig) -> Audited:
     return run_audited(folder, line_experiment(aggregation), line_task(**SIZES))
 
 
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> list[Audited]:
-    return [run(tmp_path_factory.mktemp("protected") / "run", SECAGG) for _ in range(2)]
+@pytest.fixture(scope="module", params=[SECAGG, PAILLIER], ids=["secagg", "paillier"])
+def protected(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Audited]:
+    return [run(tmp_path_factory.mktemp("protected") / "run", request.param) for _ in range(2)]
 
 
 @pytest.fixture(scope="module", params=[PLAIN, EXACT], ids=["plain", "exact"])

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 from program import fedgdl, fedgdl_json
+from typer.testing import CliRunner
+
+from experiments.commands.app import app
 
 SYNTHETIC = ["--set", "data.source=synthetic-mail", "--set", "data.examples=1000"]
 
@@ -142,3 +145,90 @@ def test_words_of_others_real_e_mails_are_counts_unless_revealed(
     printed = fedgdl(*arguments, cwd=tmp_path, data=real_data).stdout
     assert ("words of others' e-mails are hidden" in printed) != is_revealed
     assert ("  the sum: " in printed) == is_revealed
+
+
+def test_against_encryption_one_vector_is_noise_and_the_key_holder_reads_all(tmp_path: Path) -> None:
+    options = ["--against", "paillier", "--key-bits", "256", "--clients", "3", "--set", "data.examples=300"]
+    document = fedgdl_json("attack", "words", *SYNTHETIC, *options, cwd=tmp_path)
+    assert (document["against"], document["num_clients"], document["key_bits"]) == ("paillier", 3, 256)
+    assert document["is_at_chance"]  # wrongly not in one of a million runs at most
+    assert set(document["encrypted"]) == {"as_update", "largest", "unusual", "same_obfuscator"}
+    for view in (document["collusion"], document["with_secret"]):
+        assert (view["precision"], view["recall"], view["labels_right"]) == (1.0, 1.0, 1)
+    assert document["chance_precision"] < document["sum"]["precision"] < 0.5
+    assert not list(tmp_path.iterdir())  # the key's file is gone
+
+
+@pytest.mark.slow
+def test_people_are_told_who_could_open_an_encrypted_vector(tmp_path: Path) -> None:
+    options = ["--against", "paillier", "--key-bits", "128", "--clients", "3", "--set", "data.examples=300"]
+    finished = fedgdl("attack", "words", *SYNTHETIC, *options, cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "Bob and 2 others train on one e-mail each (paillier, key of 128 bits)" in finished.stdout
+    (holder,) = [line for line in finished.stdout.splitlines() if line.startswith("Bob's encrypted vector, by the key")]
+    assert holder.split()[-6:] == ["5", "1.0000", "1.0000", "1", "of", "1"]
+    assert "One encrypted vector is read no better than by blind guessing" in finished.stdout
+    assert "if the key holder works with the coordinator" in finished.stdout
+
+
+@pytest.mark.slow
+def test_the_usual_key_has_2048_bits(tmp_path: Path) -> None:
+    document = fedgdl_json("attack", "words", "--against", "paillier", *SYNTHETIC, cwd=tmp_path)
+    assert (document["key_bits"], document["num_clients"]) == (2_048, 10)
+    assert document["is_at_chance"]
+
+
+QUICK_BOOK = ["--synthetic", "--rounds", "1", "--key-bits", "64", "--up-to-bits", "64"]
+
+
+def test_the_book_s_mistakes_are_shown_and_kept(tmp_path: Path) -> None:
+    finished = fedgdl("attack", "book-paillier", *QUICK_BOOK, "--out", "shown", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "These e-mails are generated" in finished.stdout
+    assert re.search(r"Bob's one e-mail +5 +5 +1\.0000 +1\.0000", finished.stdout)
+    assert "what looks like a gain from" in finished.stdout
+    assert "no line drawn" in finished.stdout
+    assert {path.name for path in (tmp_path / "shown").iterdir()} == {"exponents.png", "result.json"}
+    assert (tmp_path / "shown" / "exponents.png").read_bytes().startswith(b"\x89PNG")
+    kept = json.loads((tmp_path / "shown" / "result.json").read_text())
+    assert kept["picture"] == str(Path("shown") / "exponents.png")
+    key, rounds = kept["key"], kept["rounds"]
+    assert (int(key["factors"][0]) * int(key["factors"][1])).bit_length() == kept["key_bits"] == 64
+    assert key["num_weights"] == key["num_equal"] == kept["exponents"]["updates"][0]["num_words"]
+    assert rounds["published"] == {"printed": [], "sum": []}  # of other e-mails
+    assert all(one["on_one_scale"]["num_words_read"] == 0 for one in kept["exponents"]["updates"])
+    again = CliRunner().invoke(app, ["attack", "book-paillier", *QUICK_BOOK, "--out", str(tmp_path / "shown")])
+    assert "never overwrites another" in str(again.exception)
+
+
+@pytest.mark.slow
+def test_on_the_book_s_e_mails_both_of_its_tables_come_out(tmp_path: Path, real_data: Path) -> None:
+    document = fedgdl_json("attack", "book-paillier", "--up-to-bits", "0", cwd=tmp_path, data=real_data)
+    rounds = document["rounds"]
+    assert (rounds["clients"], rounds["decrypted_client"]) == (["bob", "alice", "sue"], "sue")
+    assert [one["accuracy"] for one in rounds["printed"]] == rounds["published"]["printed"] == [0.9875, 0.9905, 0.9915]
+    assert [one["accuracy"] for one in rounds["sum"]] == rounds["published"]["sum"] == [0.8405, 0.9225, 0.988]
+    assert document["exponents"]["zero_exponent"] == -14
+    email, bob, *_ = document["exponents"]["updates"]
+    assert (email["num_hits"], email["precision"], email["recall"]) == (5, 1.0, 1.0)
+    assert bob["precision"] == 1.0
+    assert bob["recall"] > 0.99
+    key = document["key"]
+    assert key["num_equal"] == key["num_weights"] == 50_635
+    assert key["seconds"] < 60
+    assert Path(tmp_path / document["picture"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["book-paillier", "--key-bits", "127"], "its bits are even"),
+        (["book-paillier", "--key-bits", "256"], "less than or equal to 192"),
+        (["words", "--key-bits", "256"], "goes with --against paillier"),
+        (["words", "--against", "paillier", "--key-bits", "129"], "is an even number"),
+    ],
+)
+def test_keys_of_no_use_are_refused_with_a_hint(arguments: list[str], message: str) -> None:
+    finished = CliRunner().invoke(app, ["attack", *arguments])
+    assert finished.exit_code == 2
+    assert message in " ".join(finished.output.replace("│", " ").split())

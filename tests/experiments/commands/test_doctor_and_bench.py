@@ -90,5 +90,5 @@ def test_a_further_worker_costs_less_than_60_mb_on_the_book_s_data(tmp_path: Pat
 
 def test_the_list_of_benchmarks(tmp_path: Path) -> None:
     listed = fedgdl_json("bench", "--list", cwd=tmp_path)["benchmarks"]
-    assert set(listed) == {"cohort", "core", "secagg", "spam", "start-up"}
+    assert set(listed) == {"cohort", "core", "paillier", "secagg", "spam", "start-up"}
     assert fedgdl("bench", "nonsense", cwd=tmp_path).returncode == 2

@@ -7,6 +7,7 @@ from federation import LineTask, make_data, make_experiment
 
 from experiments import RunHistory, simulate
 from experiments.report.words import (
+    estimate_in_words,
     failures_in_words,
     interruption_in_words,
     losses_in_words,
@@ -146,3 +147,24 @@ def test_a_round_lost_with_a_shared_worker_has_a_remedy(
     history.rounds = [staged(answers, status)]
     lines = failures_in_words(history)
     assert ("6 clients shared 2 workers; --workers 6 gives each client its own" in lines) == is_told
+
+
+def test_an_estimate_is_told_in_units_that_fit() -> None:
+    seconds = {"key": 0.4, "prepare": 1.83, "encrypt": 672.0, "add": 0.09, "open": 7_400.0}
+    estimate = {
+        "seconds": 8_074.3,
+        "cpu_seconds": 33.3,
+        "workers": 3,
+        "cores": 1,
+        "bytes_up_per_client": 478_096,
+        "bytes_up": 4_302_864_000,
+        "table_bytes": 39_714_816,
+        **{f"{name}_seconds": value for name, value in seconds.items()},
+    }
+    assert estimate_in_words(estimate) == [
+        (
+            "estimate: encryption takes 2.2 h with 3 workers on 1 core, 33 s of CPU (the key 0.40 s, tables 1.8 s, "
+            "encrypting 11 min, adding 0.09 s, opening 2.1 h); training comes on top"
+        ),
+        "estimate: 478 kB up a client and round, 4.3 GB in all; tables of 39.7 MB in each worker's memory",
+    ]

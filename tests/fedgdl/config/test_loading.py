@@ -294,7 +294,7 @@ NAME = "expected a string of letters, digits and _ . @ : + - (no spaces, at most
         ("engine.kind=inlinee", 'engine.kind = "inlinee": expected one of "inline", "processes"; did you mean inline?'),
         ("engine.kind=3", 'engine.kind = 3: expected one of "inline", "processes"'),
         ("dtype=float16", 'dtype = "float16": expected one of "float32", "float64"; did you mean float'),
-        ("aggregation.kind=plainn", 'expected one of "plain", "secagg"; did you mean plain?'),
+        ("aggregation.kind=plainn", 'expected one of "paillier", "plain", "secagg"; did you mean plain?'),
         ("aggregation.min_cohort=1", "aggregation.min_cohort = 1: expected a whole number from 2 to 2147483647"),
         ("aggregation.ring_bits=48", "aggregation.ring_bits = 48: expected one of 32, 64"),
         ("aggregation.clip=0", "aggregation.clip = 0: expected a number above 0 and at most 1000000"),
@@ -314,6 +314,7 @@ def test_a_wrong_value_is_shown_with_what_is_allowed(override: str, what: str) -
 # What is refused: combinations
 
 THREE = 'data.partition={kind="iid", clients=3}'
+PAILLIER = "aggregation.kind=paillier"
 
 
 @pytest.mark.parametrize(
@@ -412,6 +413,51 @@ THREE = 'data.partition={kind="iid", clients=3}'
             ],
             'when = "consistency" never comes: aggregation.consistency = false leaves this stage out',
         ),
+        (
+            [PAILLIER, "aggregation.key_holder=coordinator"],
+            "needs aggregation.insecure = true: all ciphertexts reach the coordinator, which could then decrypt each",
+        ),
+        (
+            [PAILLIER, "aggregation.threshold=2"],
+            'aggregation.threshold = 2 goes with aggregation.key_holder = "threshold" only, got key_holder = "process"',
+        ),
+        (
+            [PAILLIER, "aggregation.key_holder=threshold", "aggregation.threshold=4", "cohort_size=3"],
+            "aggregation.threshold = 4 clients can never open a sum together: a cohort has 3 (cohort_size = 3)",
+        ),
+        (
+            [PAILLIER, "aggregation.key_holder=threshold", "aggregation.threshold=4", THREE],
+            "a cohort has 3 (the number of clients in data.partition = 3)",
+        ),
+        (
+            [PAILLIER, "aggregation.key_holder=threshold", "aggregation.key_file=mine.json"],
+            'aggregation.key_file does not go with aggregation.key_holder = "threshold"',
+        ),
+        (
+            [PAILLIER, "aggregation.insecure_key_bits=512", "aggregation.key_bits=2048"],
+            "aggregation.insecure_key_bits = 512 stands instead of key_bits, got key_bits = 2048, too",
+        ),
+        (
+            [PAILLIER, "aggregation.max_attempts=2"],
+            "tries a round once, since a client sends one update a round, got max_attempts = 2",
+        ),
+        ([PAILLIER, "cohort_size=2"], "set aggregation.min_cohort=2 if you mean it"),
+        (
+            ['faults.events=[{kind="kill", client="a", round=1, when="encrypting"}]'],
+            'when = "encrypting" never comes: nothing is encrypted but under aggregation.kind = "paillier", got kind =',
+        ),
+        (
+            [PAILLIER, 'faults.events=[{kind="kill", client="a", round=1, when="decrypt"}]'],
+            'key_holder = "clients" or "threshold" only, got kind = "paillier" and key_holder = "process"',
+        ),
+        (
+            ["aggregation.key_holder=clients", 'faults.events=[{kind="kill", client="a", round=1, when="decrypt"}]'],
+            'when = "decrypt" never comes: clients decrypt under aggregation.kind = "paillier" with',
+        ),
+        (
+            [PAILLIER, 'faults.events=[{kind="kill", client="a", round=1, when="unmask"}]'],
+            'it is a stage of aggregation.kind = "secagg", got kind = "paillier"',
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(overrides: list[str], what: str) -> None:
@@ -431,6 +477,20 @@ def test_a_worker_can_be_killed_at_each_stage_of_a_secure_aggregation(when: str)
         ["aggregation.kind=secagg", "cohort_size=3"],
         ["cohort_size=1"],  # nothing is hidden in a plain cohort, however small
         ["strategy.weighting=equal", "aggregation.max_weight=1"],
+        [PAILLIER, "cohort_size=3"],
+        [PAILLIER, "aggregation.key_holder=coordinator", "aggregation.insecure=true"],
+        [PAILLIER, "aggregation.key_holder=threshold", "aggregation.threshold=3", "cohort_size=3"],
+        [PAILLIER, "aggregation.key_holder=clients", "aggregation.key_file=mine.json"],
+        [PAILLIER, "aggregation.insecure_key_bits=128"],
+        [PAILLIER, 'faults.events=[{kind="kill", client="a", round=1, when="encrypting"}]'],
+        [
+            PAILLIER,
+            "aggregation.key_holder=clients",
+            'faults.events=[{kind="kill", client="a", round=1, when="decrypt"}]',
+        ],
+        # What goes with one kind only waits there for it, as the keys of masked sums do.
+        ["aggregation.key_holder=coordinator", "aggregation.threshold=9", "aggregation.insecure_key_bits=128"],
+        ["aggregation.max_attempts=3", "aggregation.key_file=mine.json", "aggregation.key_bits=2048"],
     ],
 )
 def test_values_that_go_together_are_taken(overrides: list[str]) -> None:

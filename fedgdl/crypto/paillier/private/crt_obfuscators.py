@@ -30,7 +30,7 @@ import numpy as np
 from gmpy2 import mpz
 
 from fedgdl.crypto.paillier.power_table import PowerTable
-from fedgdl.crypto.paillier.private.chunks import map_chunks
+from fedgdl.crypto.paillier.private.chunks import collect, each_chunk
 from fedgdl.crypto.paillier.private.draws import RandomBytes, draw_unit
 from fedgdl.crypto.paillier.private.powers import power_function
 from fedgdl.crypto.paillier.private.private_key import PaillierPrivateKey
@@ -96,7 +96,10 @@ class CrtObfuscators:
 
     def _draw_powers(self, count: int) -> list[mpz]:
         units = [draw_unit(self.public_key.n, self._random_bytes) for _ in range(count)]
-        powers = (map_chunks(power_function(factor, factor * factor, count), units) for factor in self._factors)
+        powers = (
+            collect(each_chunk(power_function(factor, factor * factor, count), units), count)
+            for factor in self._factors
+        )
         return list(map(self._join, *powers))
 
     def _join(self, modulo_p: mpz, modulo_q: mpz) -> mpz:

@@ -26,7 +26,6 @@ Source:
 
 import secrets
 from collections.abc import Callable
-from math import factorial
 
 import gmpy2
 from gmpy2 import mpz
@@ -95,9 +94,6 @@ def share_key(
 ) -> tuple[PaillierPublicKey, tuple[KeyShare, ...]]:
     """Returns the public key of two safe primes, and the shares x = 1 ... num_shares of what decrypts.
 
-    The source has a holder raise c to the power of 2 num_shares! f(x). As the dealer knows the order that exponents
-    count modulo, it multiplies by the factorial itself, and the holders' exponents stay short.
-
     Args:
         p: a safe prime, whose half is above `num_shares`.
         q: another one.
@@ -118,10 +114,8 @@ def share_key(
     order = public_key.n * m
     coefficients = [m * gmpy2.invert(m, public_key.n)]
     coefficients += [draw_below(order, random_bytes) for _ in range(threshold - 1)]
-    scale = factorial(num_shares)
-    values = [scale * _value_at(x, coefficients, order) % order for x in range(1, num_shares + 1)]
-    shares = (KeyShare(public_key, x, value, num_shares, threshold) for x, value in enumerate(values, start=1))
-    return public_key, tuple(shares)
+    values = ((x, _value_at(x, coefficients, order)) for x in range(1, num_shares + 1))
+    return public_key, tuple(KeyShare(public_key, x, value, num_shares, threshold) for x, value in values)
 
 
 def _value_at(x: int, coefficients: list[mpz], order: mpz) -> mpz:

@@ -21,11 +21,12 @@ Source:
 """
 
 from collections.abc import Callable, Sequence
+from math import factorial
 from typing import Final, NoReturn
 
 from gmpy2 import mpz
 
-from fedgdl.crypto.paillier.private.chunks import map_chunks
+from fedgdl.crypto.paillier.private.chunks import collect, each_chunk
 from fedgdl.crypto.paillier.private.documents import decode_document, encode_document
 from fedgdl.crypto.paillier.private.powers import power_function
 from fedgdl.crypto.paillier.public_key import PaillierPublicKey
@@ -49,7 +50,7 @@ class KeyShare:
     Args:
         public_key: whose ciphertexts the shares decrypt together.
         x: which share this is, from 1 to `num_shares`.
-        value: num_shares! f(x), modulo the order that only the dealer knew; at least 0.
+        value: f(x), modulo the order that only the dealer knew; at least 0.
         num_shares: how many there are.
         threshold: how many of them decrypt.
 
@@ -73,7 +74,12 @@ class KeyShare:
         num_threads: int = 1,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[mpz]:
-        """Returns this holder's part of the decryption of ciphertexts: c^(2 value) modulo n^2.
+        """Returns this holder's part of the decryption of ciphertexts: c^(2 num_shares! value) modulo n^2.
+
+        The factorial is no part of the value, where the dealer could put it and exponents would stay short. The parts
+        of others would then be roots of powers of c, and of square roots of one number two can be enough to factor n.
+        With it here, what others say of c can be computed from the plaintext and any `threshold` - 1 values: it tells
+        nothing else.
 
         Args:
             ciphertexts: as many as there are; each has an inverse modulo n^2, as `read_ciphertexts` has checked.
@@ -86,8 +92,9 @@ class KeyShare:
         n_squared = self.public_key.n_squared
         if any(not 0 < ciphertext < n_squared for ciphertext in ciphertexts):
             raise CryptoError(_UNUSABLE)
-        power = power_function(2 * self._value, n_squared, len(ciphertexts))
-        return map_chunks(power, list(map(mpz, ciphertexts)), num_threads, on_progress)
+        power = power_function(2 * factorial(self.num_shares) * self._value, n_squared, len(ciphertexts))
+        chunks = each_chunk(power, list(map(mpz, ciphertexts)), num_threads)
+        return collect(chunks, len(ciphertexts), on_progress)
 
     def to_bytes(self) -> bytes:
         """Returns the share as a document: JSON, one spelling for each share. It is the secret itself."""

@@ -2,7 +2,8 @@
 
 The two highest bits of every prime are set, so that the product of two has exactly twice as many bits. A number passes
 for a prime after the Baillie-PSW test and 16 rounds of Miller and Rabin's: no composite is known that passes the
-first, and of composites chosen with knowledge of everything but the bases less than one in 4^16 passes the second.
+first, and of random ones fewer than one in 4^16 passes the second. GMP's bases are always the same, so a composite that
+somebody made for them could pass the second test, but not the first.
 
 Not here: which two primes make a key (`generation`).
 

@@ -30,13 +30,13 @@ Source:
     Boneh, DeMillo, Lipton, "On the Importance of Checking Cryptographic Protocols for Faults", EUROCRYPT 1997.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, NoReturn
 
 import gmpy2
 from gmpy2 import mpz
 
-from fedgdl.crypto.paillier.private.chunks import map_chunks
+from fedgdl.crypto.paillier.private.chunks import collect, each_chunk
 from fedgdl.crypto.paillier.private.documents import decode_document, encode_document
 from fedgdl.crypto.paillier.private.powers import power_function
 from fedgdl.crypto.paillier.private.primes import are_far_apart, is_prime
@@ -105,6 +105,14 @@ class PaillierPrivateKey:
         Raises:
             CryptoError: one is no ciphertext of this key's; then no plaintext is given out.
         """
+        return collect(self.decrypt_in_chunks(ciphertexts, num_threads), len(ciphertexts), on_progress)
+
+    def decrypt_in_chunks(self, ciphertexts: Sequence[int], num_threads: int = 1) -> Generator[list[mpz], None, None]:
+        """Yields the same, some plaintexts at a time, for those who have other things to do in between.
+
+        Raises:
+            CryptoError: as above, but what has been yielded by then is out.
+        """
         if any(not 0 < ciphertext < self.public_key.n_squared for ciphertext in ciphertexts):
             raise CryptoError(_UNUSABLE)
         numbers = list(map(mpz, ciphertexts))
@@ -114,7 +122,7 @@ class PaillierPrivateKey:
         def decrypt_chunk(chunk: Sequence[mpz]) -> list[mpz]:
             return list(map(self._plaintext, power_p(chunk), power_q(chunk)))
 
-        return map_chunks(decrypt_chunk, numbers, num_threads, on_progress)
+        yield from each_chunk(decrypt_chunk, numbers, num_threads)
 
     def _plaintext(self, power_p: mpz, power_q: mpz) -> mpz:
         """Returns m from c^(p-1) modulo p^2, which is 1 - m q p, and from c^(q-1) modulo q^2, likewise.

@@ -1,11 +1,13 @@
 """Arithmetic in lanes: every power, product and sum is the one that Python's own numbers give."""
 
+import importlib
 import math
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -191,6 +193,14 @@ def test_no_digit_points_beside_the_table(digits: list[int]) -> None:
 
 
 @pytest.mark.usefixtures("lanes")
+@pytest.mark.parametrize("dtype", [np.float64, np.bool_, np.complex128, object])
+def test_digits_are_whole_numbers(dtype: type) -> None:
+    """Not a number, as a digit, would pass for one below any limit."""
+    with pytest.raises(CryptoError, match="needs a digit below 2"):
+        LaneTable(1009, [([1, 2], [1, 2])] * 2, 8).choose(np.array([[0], [math.nan]]).astype(dtype))
+
+
+@pytest.mark.usefixtures("lanes")
 def test_a_modulus_may_be_a_secret() -> None:
     modulus = 10**40 + 1
     for secret in (LaneModulus(modulus), LaneTable(modulus, [([1], [1])], 8)):
@@ -214,6 +224,19 @@ def test_without_the_instructions_there_are_no_lanes(monkeypatch: pytest.MonkeyP
     assert not lanes_are_available()
 
 
+@pytest.mark.usefixtures("lanes", "compiled_anew")
+def test_where_nothing_can_be_compiled_there_are_no_lanes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: str) -> NoReturn:
+        message = "LLVM IR parsing error"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(importlib.import_module("llvmlite.binding"), "parse_assembly", refuse)
+    assert not lanes_are_available()
+    assert "cannot be compiled here: RuntimeError('LLVM IR parsing error')" in caplog.text
+
+
 def test_lanes_are_for_many_large_numbers() -> None:
     assert worth_lanes(4096, 512 * 128)
     assert worth_lanes(2048, 250_000)
@@ -225,6 +248,7 @@ def test_lanes_are_for_many_large_numbers() -> None:
 def test_nothing_is_compiled_before_it_is_needed() -> None:
     code = (
         "import sys; from fedgdl.crypto.paillier.lanes import worth_lanes; assert worth_lanes(4096, 10**6);"
+        "from fedgdl.crypto.paillier.power_table import PowerTable; PowerTable(2**521 - 1, 3, 1, 2);"
         "print(sorted({'llvmlite', 'numba'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

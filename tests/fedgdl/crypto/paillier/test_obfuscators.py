@@ -48,9 +48,11 @@ def exponents(key: PaillierPublicKey, window_bits: int, data: bytes, count: int)
 @pytest.fixture(params=["lanes", "no lanes"])
 def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has a test run with lanes, where there are any, and without."""
-    if request.param == "no lanes":
-        for module in (obfuscators, power_table):
-            monkeypatch.setattr(module, "lanes_are_available", lambda: False)
+    if request.param == "lanes":
+        monkeypatch.setattr(power_table, "_MIN_LANE_BITS", 1)
+        return
+    for module in (obfuscators, power_table):
+        monkeypatch.setattr(module, "lanes_are_available", lambda: False)
 
 
 @pytest.mark.usefixtures("lanes")
@@ -134,10 +136,13 @@ def test_a_table_needs_a_base() -> None:
         TableObfuscators(small_key(scheme="textbook").public_key)
 
 
-@pytest.mark.parametrize("random_bytes", [lambda _: b"", lambda count: bytes(count + 1)])
-def test_too_few_or_too_many_random_bytes_are_refused(random_bytes: Callable[[int], bytes]) -> None:
+@pytest.mark.parametrize("source", [TableObfuscators, TextbookObfuscators])
+@pytest.mark.parametrize("surplus", [-16, -1, 1])
+def test_too_few_or_too_many_random_bytes_are_refused(
+    source: type[TableObfuscators | TextbookObfuscators], surplus: int
+) -> None:
     with pytest.raises(CryptoError, match="not random"):
-        TableObfuscators(small_key().public_key, random_bytes=random_bytes).draw(1)
+        source(small_key().public_key, random_bytes=lambda count: b"\5" * max(0, count + surplus)).draw(1)
 
 
 def test_random_bytes_that_are_always_0_are_refused() -> None:

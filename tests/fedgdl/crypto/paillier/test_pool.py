@@ -254,6 +254,44 @@ def test_a_forked_process_gets_none_of_its_parents() -> None:
     assert len({*lines["parent"][1:], *lines["child"][1:]}) == 20
 
 
+FORKING_WHILE_FILLING = """
+import os, signal, threading, warnings
+warnings.simplefilter("ignore")  # as above
+from fedgdl.crypto.paillier import ObfuscatorPool, PaillierPublicKey
+
+class Waiting:
+    public_key, has_begun, may_end = PaillierPublicKey({n}), threading.Event(), threading.Event()
+
+    def draw(self, count):
+        if threading.current_thread().name == "obfuscators":
+            self.has_begun.set()
+            assert self.may_end.wait(30)
+        return [1] * count
+
+source = Waiting()
+pool = ObfuscatorPool(source, 8)
+pool.start()
+assert source.has_begun.wait(30)  # the thread has the source to itself
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # a lock that is never let go of ends the child
+    pool.{call}()
+    print(len(pool), len(pool.draw(3)), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+source.may_end.set()
+pool.stop()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("call", ["pause", "stop"])
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parents(call: str) -> None:
+    program = FORKING_WHILE_FILLING.format(n=KEY.n, call=call)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0 3\n"), done.stderr
+
+
 def test_a_pool_is_never_copied_or_shown() -> None:
     secret = ObfuscatorPool(CountedObfuscators(KEY), CAPACITY)
     secret.fill()

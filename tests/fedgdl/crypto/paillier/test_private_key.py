@@ -15,7 +15,7 @@ from paillier_keys import BLUM_PRIMES, SAFE_PRIMES, RandomStream, djn_key, textb
 
 from fedgdl.crypto.paillier import PaillierPublicKey
 from fedgdl.crypto.paillier.private import PaillierPrivateKey
-from fedgdl.crypto.paillier.private.chunks import map_chunks
+from fedgdl.crypto.paillier.private.chunks import collect, each_chunk
 from fedgdl.crypto.paillier.private.documents import MAX_DOCUMENT_BYTES, decode_document, encode_document
 from fedgdl.errors import CryptoError
 
@@ -269,8 +269,24 @@ def test_chunks_that_fail_end_all() -> None:
     for num_threads in (1, 2):
         begun.clear()
         with pytest.raises(CryptoError, match=r"^no$"):
-            map_chunks(compute, range(32_000), num_threads)
+            list(each_chunk(compute, range(32_000), num_threads))
         assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_whoever_is_told_can_end_all(num_threads: int) -> None:
+    begun: list[int] = []
+
+    def compute(chunk: Sequence[int]) -> list[int]:
+        begun.append(chunk[0])
+        return list(chunk)
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(each_chunk(compute, range(320_000), num_threads), 320_000, interrupt)
+    assert len(begun) < 10_000
 
 
 def test_short_safe_primes_make_keys_as_well() -> None:

@@ -179,6 +179,9 @@ NO_NUMBERS = {
     "hs is n^2": (N, N_SQUARED),
     "hs is not reduced": (N, N_SQUARED + 4),
     "hs has a factor in common with n": (N, small_key().p),
+    "hs shows its exponent": (N, N + 1),
+    "hs shows its exponent up to a sign": (N, 5 * N - 1),
+    "hs is 1 modulo a prime": (N, pow(4 * small_key().p ** 2 + 1, 2)),
     "n is 3 modulo 4": (7 * 13, 4),
 }
 

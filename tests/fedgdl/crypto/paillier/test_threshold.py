@@ -84,8 +84,8 @@ def test_shares_are_points_of_a_polynomial_whose_value_at_0_decrypts(num_shares:
     """The dealer's numbers, looked at with the order n m that only it knew."""
     _, shares = dealt(num_shares, threshold)
     order = N * M
-    factorial = math.factorial(num_shares)
-    values = {share.x: int(share._value) * pow(factorial, -1, order) % order for share in shares}
+    values = {share.x: int(share._value) for share in shares}
+    assert max(values.values()) < order
     for xs in itertools.combinations(values, threshold):
         exponent = interpolate({x: values[x] for x in xs}, order)
         assert (exponent % M, exponent % N) == (0, 1)
@@ -93,6 +93,39 @@ def test_shares_are_points_of_a_polynomial_whose_value_at_0_decrypts(num_shares:
         exponent = interpolate({x: values[x] for x in xs}, order)
         assert exponent % M != 0
         assert exponent % N != 1
+
+
+def whole_weights(xs: Sequence[int], at: int, num_shares: int) -> dict[int, int]:
+    """The weights of Lagrange's interpolation at a place, times the factorial: whole numbers, whatever the places."""
+    weights = {
+        x: Fraction(
+            math.prod(at - other for other in xs if other != x), math.prod(x - other for other in xs if other != x)
+        )
+        * math.factorial(num_shares)
+        for x in xs
+    }
+    assert all(weight.denominator == 1 for weight in weights.values())
+    return {x: weight.numerator for x, weight in weights.items()}
+
+
+@pytest.mark.parametrize(("num_shares", "threshold"), SIZES)
+def test_what_others_say_follows_from_the_plaintext_and_fewer_shares(num_shares: int, threshold: int) -> None:
+    """So they learn nothing else from it: Damgard and Jurik 2001, section 4.1.
+
+    A share with the factorial multiplied into it and reduced would have fractions in these exponents, and the part of
+    another holder would be a new square root of a known square, which for half of the textbook's ciphertexts factors n.
+    """
+    public_key, shares = dealt(num_shares, threshold)
+    plaintext, n_squared = 123456789, N * N
+    for number in range(4):  # with either Jacobi symbol
+        ciphertext = public_key.encrypt(plaintext, pow(777 + number, N, n_squared))
+        for known in itertools.combinations(shares, threshold - 1):
+            for other in (share for share in shares if share not in known):
+                weights = whole_weights([0, *(share.x for share in known)], other.x, num_shares)
+                part = pow(1 + 2 * plaintext * N, weights[0], n_squared)
+                for share in known:
+                    part = part * pow(int(ciphertext), 2 * weights[share.x] * int(share._value), n_squared) % n_squared
+                assert other.partial_decrypt_many([ciphertext]) == [part]
 
 
 def test_fewer_shares_leave_every_exponent_possible() -> None:
@@ -186,6 +219,11 @@ def test_impossible_sizes_are_refused(num_shares: int, threshold: int) -> None:
         KeyShare(public_key, 1, int(shares[0]._value), num_shares, threshold)
 
 
+def test_a_key_with_small_factors_opens_nothing_that_was_shared_out_among_many() -> None:
+    with pytest.raises(CryptoError, match=NO_PLAINTEXTS):
+        combine(PaillierPublicKey(7 * 11), 11, 1, {1: [mpz(1)]})
+
+
 @given(st.sets(st.integers(1, 200), min_size=1, max_size=20), st.data())
 def test_weights_interpolate_and_are_as_short_as_can_be(xs: set[int], data: st.DataObject) -> None:
     weights, ratio = _weights_at_zero(tuple(sorted(xs)))
@@ -256,7 +294,7 @@ def test_many_partial_decryptions_by_several_threads(num_threads: int) -> None:
     ciphertexts = encrypt(public_key, range(80))
     told: list[tuple[int, int]] = []
     partials = shares[0].partial_decrypt_many(ciphertexts, num_threads, lambda done, total: told.append((done, total)))
-    exponent = 2 * int(shares[0]._value)
+    exponent = 2 * math.factorial(3) * int(shares[0]._value)
     assert partials == [gmpy2.powmod(ciphertext, exponent, public_key.n_squared) for ciphertext in ciphertexts]
     assert told[-1] == (80, 80)
     for wrong in (mpz(0), mpz(-1), public_key.n_squared):

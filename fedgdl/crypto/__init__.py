@@ -1,6 +1,7 @@
 """Cryptography for secure aggregation: whole numbers for real ones, and what hides them.
 
-Here are the names of the encoding; `fedgdl.crypto.masking` has those of keys, masks and shares.
+Here are the names of the encoding; `fedgdl.crypto.masking` has those of keys, masks and shares, and
+`fedgdl.crypto.paillier` those of keys and ciphertexts that can be added.
 """
 
 from fedgdl.crypto.fixed_point import (

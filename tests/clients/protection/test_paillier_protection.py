@@ -27,7 +27,7 @@ from fedgdl.crypto.paillier import read_ciphertexts
 from fedgdl.errors import ClientError, ConfigError, CryptoError, ProtocolError
 from fedgdl.federated import ClientUpdate
 from fedgdl.wire.codec import decode_struct, encode_struct
-from fedgdl.wire.paillier import EncryptedUpdate, RoundAnnouncement
+from fedgdl.wire.paillier import EncryptedUpdate, RoundAnnouncement, SumToOpen
 
 FOUR = names(4)
 BOB = FOUR[1]
@@ -141,6 +141,21 @@ def test_a_refused_announcement_leaves_the_client_free_to_take_part() -> None:
     with pytest.raises(ProtocolError, match="announces 5 clients"):
         protection.protect(BOB, 1, MODEL, wrong, b"", cohort.update(BOB))
     protect(cohort, protection)
+
+
+def test_the_header_of_another_round_is_refused() -> None:
+    """With that of a former round a client would be made to sign a second update for it."""
+    cohort = Cohort(4)
+    protection = cohort.protections[BOB]
+    former = cohort.open().common(TRAINS)
+    for announced, round_index in ((1, 1), (3, 2), (1, 2)):
+        common = cohort.open(announced).common(TRAINS) if announced > 1 else former
+        if announced == round_index:
+            protection.protect(BOB, round_index, MODEL, common, b"", cohort.update(BOB))
+            continue
+        with pytest.raises(ProtocolError, match=f"sends the header of round {announced} in round {round_index}"):
+            protection.protect(BOB, round_index, MODEL, common, b"", cohort.update(BOB))
+    protect(cohort, protection, round_index=2)
 
 
 def test_a_successors_key_is_used_and_so_is_another_session_of_the_same_key() -> None:
@@ -266,6 +281,27 @@ def test_a_client_that_sent_nothing_opens_nothing() -> None:
     lie = Attacker(cohort).ask_for_updates(FOUR[1:])
     lie.ask_to_open(FOUR[0], lie.signed_request(*FOUR[1:]))
     assert lie.refusals == ["the coordinator asks for a sum of round 1, in which this client sent no update"]
+
+
+def test_a_client_opens_sums_of_the_round_alone_that_it_sent_an_update_in() -> None:
+    cohort = Cohort(4, "clients")
+    lie = Attacker(cohort).ask_for_updates()
+    asked = encode_struct(lie.signed_request(*FOUR))
+    for round_index in (2, 2**31 - 1):
+        with pytest.raises(ProtocolError, match=f"a sum of round {round_index}, in which this client sent no update"):
+            cohort.ask("decrypt", BOB, asked, round_index)
+    assert cohort.ask("decrypt", BOB, asked)
+
+
+def test_a_client_whose_update_could_not_be_sent_opens_nothing() -> None:
+    cohort = Cohort(4, "clients", "trusted")
+    lie = Attacker(cohort).ask_for_updates([FOUR[0], *FOUR[2:]])
+    spoilt = ClientUpdate(np.full(5, np.nan), 1, 0.0, 0.0)
+    with pytest.raises(ClientError):
+        cohort.protections[BOB].protect(BOB, 1, MODEL, encode_struct(lie.announcement), b"", spoilt)
+    total = lie.sum_of(*(update.ciphertexts for update in lie.updates.values()), lie.encrypted(lie.padding(1)))
+    assert lie.ask_to_open(BOB, SumToOpen(FOUR, ciphertexts=total)) == b""
+    assert "in which this client sent no update" in lie.refusals[0]
 
 
 def test_material_that_is_missing_damaged_or_of_others_is_refused() -> None:

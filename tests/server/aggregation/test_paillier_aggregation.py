@@ -1,15 +1,19 @@
 """Whole rounds of encrypted aggregation: the exact sum over whoever answered, or none, and who is to blame for that."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from paillier_rounds import HOLDERS, MODEL, Cohort, names
 
 from clients.worker import MAX_TASK_FRAME_BYTES
+from fedgdl.crypto.paillier import CiphertextSum, read_ciphertexts
 from fedgdl.errors import AggregationError, ClientError, ConfigError
 from fedgdl.wire.codec import decode_struct, encode_struct
-from fedgdl.wire.paillier import EncryptedUpdate, RoundAnnouncement, SumToOpen
+from fedgdl.wire.paillier import EncryptedUpdate, PaillierHeader, RoundAnnouncement, SumToOpen
 from server.aggregation import paillier
+from server.aggregation.decryption import SumOpener
 from server.aggregation.paillier import PaillierAggregation, PaillierCohort
 
 FOUR = names(4)
@@ -253,6 +257,49 @@ def test_a_trusted_sum_leaves_with_other_ciphertexts_and_is_the_same_for_all(key
             else:
                 a_round.take(stage, client_id, answer)
     assert np.array_equal(a_round.finish().sums["weighted_delta"], exact(cohort, FOUR))
+
+
+class Overheard:
+    """What the key holder is asked, as it passes by."""
+
+    def __init__(self, opener: SumOpener) -> None:
+        self.opener, self.certificate = opener, opener.certificate
+        self.sums: list[bytes] = []
+
+    def open_round(self, header: PaillierHeader) -> None:
+        self.opener.open_round(header)
+
+    def add(self, client_id: str, update: EncryptedUpdate) -> str:
+        return self.opener.add(client_id, update)
+
+    def open(self, round_index: int, client_ids: Sequence[str], ciphertexts: bytes, num_bytes: int) -> bytes:
+        self.sums.append(ciphertexts)
+        return self.opener.open(round_index, client_ids, ciphertexts, num_bytes)
+
+
+@pytest.mark.parametrize(("key_holder", "sum_check"), [HOLDERS[0], HOLDERS[1], HOLDERS[-1]])
+def test_a_sum_that_goes_to_a_key_holder_outside_is_none_that_could_be_formed_again(
+    key_holder: str, sum_check: str
+) -> None:
+    cohort = Cohort(4, key_holder, sum_check)
+    assert cohort.opener is not None
+    overheard = Overheard(cohort.opener)
+    cohort.aggregation._opener = overheard
+    a_round = cohort.open()
+    _, payloads, _ = cohort.play_stage(a_round, TRAINS, FOUR)
+    assert np.array_equal(a_round.finish().sums["weighted_delta"], exact(cohort, FOUR))
+    form = a_round._form
+    plain = CiphertextSum(form.public_key, form.packing)
+    for payload in payloads.values():
+        sent = decode_struct(payload, EncryptedUpdate).ciphertexts
+        plain.add(read_ciphertexts(form.public_key, form.packing, sent))
+    (asked,) = overheard.sums
+    if sum_check == "signed" and key_holder == "process":
+        assert not asked
+        return
+    told = read_ciphertexts(form.public_key, form.packing, asked)
+    are_equal = [one == other for one, other in zip(told, plain.ciphertexts, strict=True)]
+    assert are_equal == [key_holder == "coordinator"] * form.packing.num_plaintexts
 
 
 @pytest.mark.parametrize("key_holder", ["process", "clients", "threshold"])

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,14 @@ from hypothesis import settings
 # How long an example takes depends on what else the machine does; pytest's own limit on each test remains.
 settings.register_profile("fedgdl", deadline=None)
 settings.load_profile("fedgdl")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Has what a test logged fit for the process that collects reports: some tests log odd names of files."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

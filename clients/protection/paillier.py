@@ -30,9 +30,11 @@ Not protected against: what a sum tells by itself: of one client out of few, abo
     each goes by what it is told, and a coordinator that lies may name other clients to each. The difference of two sums
     may be a single update. With `"clients"` two clients suffice for that; with `"threshold"` it takes two groups of t
     clients without an honest one in common, which there are not if 2t is more than the number of all clients plus that
-    of those who help to lie. Side channels; secrets left in memory, which Python cannot wipe. Who a client is stands on
-    `Identities`, whose enrolment is simulated; what a client has done in earlier rounds its worker remembers, and no
-    other worker; a simulation in one process protects nobody.
+    of those who help to lie. (Of all, not of a cohort: a client is told that it is in the cohort, and takes the
+    coordinator's word for it.) The usual t excludes it where nobody helps and a cohort is more than half of all
+    clients; where cohorts are smaller no t does. Side channels; secrets left in memory, which Python cannot wipe. Who a
+    client is stands on `Identities`, whose enrolment is simulated; what a client has done in earlier rounds its worker
+    remembers, and no other worker; a simulation in one process protects nobody.
 
 Source:
     Paillier, "Public-Key Cryptosystems Based on Composite Degree Residuosity Classes", EUROCRYPT 1999. Zhang, Li, Xia,

@@ -142,7 +142,23 @@ def _encryption_in_words(protection: Mapping[str, Any]) -> list[str]:
         f"{protection['slots_per_ciphertext']:,} slots of {protection['slot_bits']} bits in each"
     )
     weak = f"a key of {protection['key_bits']:,} bits can be factored: for teaching only"
-    return [line] if protection["is_key_secure"] else [line, weak]
+    return [line, *_lies_in_words(protection), *([] if protection["is_key_secure"] else [weak])]
+
+
+def _lies_in_words(protection: Mapping[str, Any]) -> list[str]:
+    """Returns what a coordinator that lies can have opened; nothing where it gains nothing by lying."""
+    key_holder, is_signed = protection["key_holder"], protection["sum_check"] == "signed"
+    if key_holder == "coordinator" or (key_holder == "process" and is_signed):
+        return []
+    if not is_signed:
+        return ['a coordinator that lies can have any one client\'s update of a round opened (sum_check = "trusted")']
+    twice = "have two sums of a round opened, one update apart"
+    if key_holder == "clients":
+        return [f"a coordinator that lies can {twice}"]
+    helpers = 2 * protection["threshold"] - protection["population"]
+    if helpers <= 0:
+        return [f"a coordinator that lies can {twice}: {protection['threshold']} are no majority of all clients"]
+    return [f"a coordinator that lies can {twice}, if {_count(helpers, 'client')} or more help it"]
 
 
 def estimate_in_words(estimate: Mapping[str, Any]) -> list[str]:

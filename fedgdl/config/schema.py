@@ -175,7 +175,8 @@ class AggregationConfig(Struct, frozen=True, forbid_unknown_fields=True):
         insecure: has to be set for `key_holder = "coordinator"`.
         sum_check: `"signed"`: whoever decrypts gets the clients' signed ciphertexts and forms the sum itself;
             `"trusted"`: it takes the coordinator's word for what it is asked to decrypt.
-        threshold: for `key_holder = "threshold"`: how many clients open a sum; none: more than half of a cohort.
+        threshold: for `key_holder = "threshold"`: how many clients open a sum; none: more than half of all
+            clients where a cohort has so many, else more than half of a cohort.
         obfuscator_pool: `"none"`: what hides a plaintext is computed when it is needed; `"background"`: also while a
             worker has nothing to do; `"beforehand"`: likewise, and enough for its first round before that begins.
         key_file: a private key, as `fedgdl keys new` writes it; none: a new key for each run.

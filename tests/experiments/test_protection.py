@@ -235,19 +235,46 @@ def test_an_encrypted_run_says_how_updates_are_packed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "start"),
+    ("changes", "start", "lie"),
     [
-        ({}, "a process of its own holds the key; it opens one sum a round over 3 or more of 5 clients and forms it"),
-        ({"sum_check": "trusted"}, "over 3 or more of 5 clients and takes the coordinator's word for what is in it; "),
-        ({"key_holder": "clients"}, "all clients hold the key; each opens one sum a round"),
-        ({"key_holder": "threshold"}, "3 of 5 clients open one sum a round over 3 or more of 5 clients together; each"),
-        ({"key_holder": "coordinator", "insecure": True}, "the coordinator itself holds the key and can read EVERY"),
+        (
+            {},
+            "a process of its own holds the key; it opens one sum a round over 3 or more of 5 clients and forms it",
+            "",
+        ),
+        (
+            {"sum_check": "trusted"},
+            "over 3 or more of 5 clients and takes the coordinator's word for what is in it; ",
+            'can have any one client\'s update of a round opened (sum_check = "trusted")',
+        ),
+        (
+            {"key_holder": "clients"},
+            "all clients hold the key; each opens one sum a round",
+            "can have two sums of a round opened, one update apart",
+        ),
+        (
+            {"key_holder": "threshold"},
+            "3 of 5 clients open one sum a round over 3 or more of 5 clients together; each",
+            "can have two sums of a round opened, one update apart, if 1 client or more help it",
+        ),
+        (
+            {"key_holder": "threshold", "threshold": 2},
+            "2 of 5 clients open one sum a round over 3 or more of 5 clients together; each",
+            "can have two sums of a round opened, one update apart: 2 are no majority of all clients",
+        ),
+        (
+            {"key_holder": "coordinator", "insecure": True},
+            "the coordinator itself holds the key and can read EVERY",
+            "",
+        ),
     ],
 )
-def test_an_encrypted_run_says_beforehand_who_can_decrypt(changes: dict[str, Any], start: str) -> None:
+def test_an_encrypted_run_says_beforehand_who_can_decrypt(changes: dict[str, Any], start: str, lie: str) -> None:
     lines = protection_in_words(encrypted(**changes)[1])
     assert start in lines[0]
     assert lines[0].endswith("; key of 256 bits (djn), 1 ciphertext an update, 12 slots of 20 bits in each")
+    if lie:
+        assert lines.pop(1) == f"encrypted aggregation: a coordinator that lies {lie}"
     assert lines[1] == "encrypted aggregation: a key of 256 bits can be factored: for teaching only"
     assert [line.partition(":")[0] for line in lines[2:]] == ["estimate", "estimate", "encoding"]
 

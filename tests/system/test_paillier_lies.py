@@ -343,7 +343,7 @@ def test_no_two_groups_of_more_than_half_of_the_clients_open_two_sums() -> None:
 
 
 def test_two_groups_of_half_of_the_clients_can_be_made_to_open_two_sums() -> None:
-    """As is said in `clients.protection.paillier`; by default a threshold is more than half of a cohort."""
+    """As is said in `clients.protection.paillier`; the default is more than half of all clients, if it can be."""
     lie = attacker("threshold", threshold=2)
     assert decrypted_together(lie, ALL[:2], lie.signed_request(*OTHERS), 2)
     assert decrypted_together(lie, ALL[2:], lie.signed_request(*ALL), 2)

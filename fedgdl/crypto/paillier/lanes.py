@@ -4,7 +4,7 @@ Two things are done for a batch of numbers, with the results of gmpy2, bit for b
 all are raised to one power (`LaneModulus`), and products are formed of entries from a table's rows (`LaneTable`).
 
 Needs llvmlite, which numba brings along (`pip install fedgdl[fast]`), and a processor with AVX-512 IFMA (Intel's for
-servers since 2019, AMD's since 2022): `lanes_are_available` tells. Elsewhere gmpy2 has to do: with the instructions of
+servers since 2021, AMD's since 2022): `lanes_are_available` tells. Elsewhere gmpy2 has to do: with the instructions of
 other processors, lanes would save half the time at best.
 
 When it pays: the first use in a process takes a tenth of a second and 70 MB, 30 MB of them its own, for llvmlite and

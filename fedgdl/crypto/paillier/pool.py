@@ -106,8 +106,11 @@ class ObfuscatorPool:
     def fill(self) -> None:
         """Makes as many as are missing; ends early only by an exception, as Ctrl-C raises it."""
         self._enter()
-        while self._add_batch():
-            pass
+        is_full = False
+        while not is_full:
+            with self._source_lock:
+                self._add_batch()
+                is_full = len(self._ready) >= self._capacity
 
     def start(self) -> None:
         """Starts the thread that fills the pool, unless it runs."""
@@ -159,7 +162,9 @@ class ObfuscatorPool:
     def _run(self) -> None:
         try:
             while self._wait_for_work():
-                self._add_batch()
+                with self._source_lock:
+                    if self._has_work():  # as it may not have any longer: a pause begins while the source is awaited
+                        self._add_batch()
         except Exception as error:  # noqa: BLE001 - a thread has no caller: whoever uses the pool next is to know
             self._failure = error
 
@@ -171,14 +176,11 @@ class ObfuscatorPool:
     def _has_work(self) -> bool:
         return not self._is_paused and not self._num_asking and len(self._ready) < self._capacity
 
-    def _add_batch(self) -> bool:
-        """Makes a few, if any are missing, and returns whether there were."""
-        with self._source_lock:
-            missing = self._capacity - len(self._ready)
-            fresh = self._make(min(_BATCH, missing))
-            with self._state:
-                self._ready.extend(fresh)
-            return missing > 0
+    def _add_batch(self) -> None:
+        """Makes a few, if any are missing; the source is the caller's."""
+        fresh = self._make(min(_BATCH, self._capacity - len(self._ready)))
+        with self._state:
+            self._ready.extend(fresh)
 
     def _make(self, count: int) -> list[SplitObfuscator]:
         return [self.public_key.split(obfuscator) for obfuscator in self._source.draw(count)] if count > 0 else []

@@ -8,10 +8,11 @@ from paillier_attacker import Attacker
 from paillier_rounds import SECRET, Cohort, names
 
 from clients.key_holder.rules import Terms, check_certificate, require_sorted
-from clients.key_holder.transcript import certificate_digest
+from clients.key_holder.transcript import certificate_digest, context_digest, update_digest
 from fedgdl.config import StrategyConfig
 from fedgdl.crypto.masking import Identities
 from fedgdl.errors import ProtocolError
+from fedgdl.wire.codec import encode_struct
 from fedgdl.wire.paillier import KEY_HOLDER_ID, SignedUpdate, SumToOpen
 
 FOUR = names(4)
@@ -63,6 +64,19 @@ def test_an_update_with_the_label_of_another_key_or_packing_is_not_added(label: 
     assert of.refusals == ["the update of 'client-0000' was made for another key or another packing"]
     of.add(of.part(FOUR[0]))
     assert len(of.refusals) == 1  # it may come as it was sent
+
+
+def test_a_client_whose_ciphertexts_cannot_be_used_is_not_in_the_sum_whatever_it_signs() -> None:
+    of = scene()
+    nonsense = b"\xff" * len(of.updates[FOUR[0]].ciphertexts)
+    signed = update_digest(context_digest(encode_struct(of.header)), FOUR[0], nonsense)
+    signature = of.cohort.identities.sign(FOUR[0], signed)
+    of.begin()
+    of.add(SignedUpdate(FOUR[0], replace(of.updates[FOUR[0]], ciphertexts=nonsense, signature=signature)))
+    of.add(*map(of.part, FOUR[1:]))
+    of.open(FOUR)
+    assert of.refusals[0] == "the ciphertexts cannot be used"
+    assert "names others than those whose updates were added, 'client-0000' for one" in of.refusals[1]
 
 
 @pytest.mark.parametrize("min_updates", [1, 4])

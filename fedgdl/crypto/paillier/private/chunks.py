@@ -42,10 +42,7 @@ def each_chunk(
         yield from map(compute, chunks)
         return
     with ThreadPoolExecutor(min(num_threads, len(chunks)), "powers") as threads:
-        try:
-            yield from threads.map(compute, chunks)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+        yield from threads.map(compute, chunks)
 
 
 def collect(

@@ -199,7 +199,9 @@ def _fit(p: mpz, q: mpz, public_key: PaillierPublicKey) -> bool:
 
 
 def _generates(hs: mpz, p: mpz, q: mpz) -> bool:
-    """Returns whether hs is h^n modulo n^2 for an h = -x^2 but -1: an n-th power, and a square modulo neither prime.
+    """Returns whether hs is h^n modulo n^2 for an h = -x^2: an n-th power, and a square modulo neither prime.
+
+    That it is -1 modulo neither prime has been checked of the public key.
 
     Source:
         Damgård, Jurik, Nielsen 2010: n is a Blum number, p = q = 3 modulo 4, with gcd(p - 1, q - 1) = 2.
@@ -207,7 +209,6 @@ def _generates(hs: mpz, p: mpz, q: mpz) -> bool:
     return bool(
         p % 4 == q % 4 == 3
         and gmpy2.gcd(p - 1, q - 1) == 2
-        and gmpy2.gcd(hs * hs - 1, p * q) == 1
         and gmpy2.powmod(hs, p - 1, p * p) == gmpy2.powmod(hs, q - 1, q * q) == 1
         and gmpy2.legendre(hs, p) == gmpy2.legendre(hs, q) == -1
     )

@@ -34,18 +34,18 @@ def check(bits: int, key_id_seed: str) -> None:
         assert key.decrypt(key.public_key.encrypt(plaintext, pow(hs, 12345, n * n))) == plaintext
 
 
-@pytest.mark.parametrize("bits", [128, 130, 192, 256, 510, 512, 1024])
+@pytest.mark.parametrize("bits", [128, 130, 192, 256, 510, 512])
 def test_a_new_key_is_what_it_should_be(bits: int) -> None:
     for number in range(4):
         check(bits, f"{bits} {number}")
 
 
-def test_a_new_key_of_2048_bits() -> None:
-    check(2048, "2048")
+def test_a_new_key_of_1024_bits() -> None:
+    check(1024, "1024")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [3072, 4096])
+@pytest.mark.parametrize("bits", [2048, 3072, 4096])
 def test_a_new_long_key(bits: int) -> None:
     check(bits, str(bits))
 

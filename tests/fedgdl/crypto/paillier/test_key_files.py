@@ -23,7 +23,7 @@ from fedgdl.errors import ConfigError, CryptoError
 KEY = djn_key(256)
 
 
-@pytest.fixture(autouse=True, params=[0o022, 0o000, 0o077], ids="umask {:03o}".format)
+@pytest.fixture(params=[0o022, 0o000, 0o077], ids="umask {:03o}".format)
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     former = os.umask(request.param)
     yield request.param
@@ -51,6 +51,7 @@ def holds_nothing_of(key: PaillierPrivateKey, error: BaseException) -> bool:
     return is_alone and not any(some in text for some in digits for text in texts)
 
 
+@pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("key", [KEY, textbook_key(128)], ids=["djn", "textbook"])
 def test_a_private_key_is_its_owner_s_alone(path: Path, key: PaillierPrivateKey) -> None:
     write_private_key(path, key)
@@ -61,6 +62,7 @@ def test_a_private_key_is_its_owner_s_alone(path: Path, key: PaillierPrivateKey)
     assert names_in(path.parent) == [path.name]
 
 
+@pytest.mark.usefixtures("umask")
 def test_a_private_key_is_nobody_else_s_even_while_it_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 

@@ -48,7 +48,7 @@ def below(limit: int) -> st.SearchStrategy[int]:
 
 @pytest.mark.usefixtures("lanes")
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_powers_are_those_of_python(data: st.DataObject) -> None:
     modulus = data.draw(odd_moduli(700))
     bases = data.draw(st.lists(below(modulus), max_size=20))
@@ -96,7 +96,7 @@ def test_threads_may_share_a_modulus_and_a_table() -> None:
 
 @pytest.mark.usefixtures("lanes")
 @given(st.data())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_a_table_gives_the_product_and_sum_of_what_is_chosen(data: st.DataObject) -> None:
     modulus = data.draw(odd_moduli(500))
     entry_bits = data.draw(st.integers(1, 600))  # factors may be longer than the modulus

@@ -10,7 +10,7 @@ import gmpy2
 import phe
 import pytest
 from gmpy2 import mpz
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from small_paillier import small_key
 
@@ -34,6 +34,7 @@ def test_a_ciphertext_is_the_textbooks(plaintext: int, unit: int) -> None:
     assert small_key().open(ciphertext) == plaintext
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(plaintexts, units), max_size=5))
 def test_many_are_encrypted_as_each_by_itself(pairs: list[tuple[int, int]]) -> None:
     obfuscators = [pow(unit, N, N_SQUARED) for _, unit in pairs]
@@ -51,6 +52,7 @@ def test_an_obfuscator_is_split_and_joined(unit: int) -> None:
     assert KEY.join(quotient, remainder) == obfuscator
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(plaintexts, units), min_size=1, max_size=8))
 def test_a_product_is_of_the_sum(pairs: list[tuple[int, int]]) -> None:
     total = mpz(1)

@@ -164,9 +164,9 @@ WRONG_XS = {"none": (), "too few": (1, 2), "x = 0": (0, 1, 2), "negative": (-1, 
 @pytest.mark.parametrize("name", sorted(WRONG_XS))
 def test_wrong_xs_are_refused(name: str) -> None:
     public_key, shares = dealt(5, 3)
-    partial = shares[0].partial_decrypt_many(encrypt(public_key, [5]))
+    partials = partials_of(shares, encrypt(public_key, [5]))
     with pytest.raises(CryptoError, match=NO_PLAINTEXTS):
-        combine(public_key, 5, 3, dict.fromkeys(WRONG_XS[name], partial))
+        combine(public_key, 5, 3, {x: partials.get(x, partials[1]) for x in WRONG_XS[name]})
 
 
 @pytest.mark.parametrize("num_given", [3, 5])
@@ -185,8 +185,10 @@ def test_wrong_partials_are_refused(num_given: int) -> None:
         "one too many": good | {1: [*good[1], mpz(1)]},
         "zero": good | {1: [*good[1][:-1], mpz(0)]},
         "n squared": good | {1: [*good[1][:-1], public_key.n_squared]},
+        "not reduced": good | {1: [*good[1][:-1], good[1][-1] + public_key.n_squared]},
         "negative": good | {1: [*good[1][:-1], -good[1][-1]]},
         "a multiple of a prime": good | {1: [*good[1][:-1], mpz(P)]},
+        "a multiple of a prime, which is divided by": good | {2: [*good[2][:-1], mpz(Q)]},
         "no decryption": good | {1: ciphertexts},
     }
     assert combine(public_key, 5, 3, good) == PLAINTEXTS
@@ -277,6 +279,14 @@ def test_a_key_of_2048_bits_is_dealt() -> None:
 def test_other_primes_cannot_be_shared_out(p: int, q: int) -> None:
     with pytest.raises(CryptoError, match="cannot be"):
         share_key(p, q, 3, 2)
+
+
+def test_primes_of_which_a_share_could_be_a_multiple_are_not_shared_out() -> None:
+    assert len(share_key(P, Q, 10, 2)[1]) == 10
+    with pytest.raises(CryptoError, match=r"^these primes cannot be shared out$"):
+        share_key(23, Q, 11, 2)  # 23 = 2 * 11 + 1: share 11 would be the value at 0 modulo 11
+    with pytest.raises(CryptoError, match=r"^these primes cannot be shared out$"):
+        share_key(Q, 23, 11, 2)
 
 
 def test_values_are_spread_over_all_their_range() -> None:

@@ -4,7 +4,7 @@ For the digit that counts 2^(window_bits i) in an exponent the table holds base^
 and the power is the product of those that the digits choose: no squaring is left. Modulo root^2 every power is
 b (1 + l root) with b and l below root. The l are only added up, as (1 + l root)(1 + k root) = 1 + (l + k) root; the b,
 half as long as a power, are multiplied in pairs before anything is reduced. Where the processor has lanes (`lanes`),
-eight powers are formed at a time.
+eight powers are formed at a time, unless they are short.
 
 Not here: where digits come from, and what the powers are for (`obfuscators`, `private.crt_obfuscators`).
 

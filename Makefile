@@ -25,7 +25,7 @@ demo: install ## install the project, train a spam filter across three clients, 
 	$(BIN)/fedgdl attack words --set data.source=synthetic-mail
 
 test: $(STAMPS)/dev install ## run the quick tests, against the installed wheel
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(STAMPS)/dev install ## run the slow tests (FEDGDL_DATA: folder of the real data sets)
 	$(BIN)/pytest -m slow

@@ -30,7 +30,7 @@ from experiments.hosting import count_workers
 from fedgdl.config import AggregationConfig, Experiment, check_cohort
 from fedgdl.crypto import FixedPoint
 from fedgdl.data import FederatedDataset
-from fedgdl.errors import ConfigError, CryptoError, DataError
+from fedgdl.errors import ConfigError, DataError
 from fedgdl.federated import Strategy, UpdateEncoding, make_update_encoding
 from fedgdl.federated.own_code import call_own
 from fedgdl.parameters import Layout
@@ -120,17 +120,17 @@ def _settle_key(aggregation: AggregationConfig, population: int, cohort_size: in
 
 
 def _key_in_file(path: str) -> "PaillierPublicKey":
-    """Returns the public half of the private key in a file.
+    """Returns the public half of the private key in a file. Another process reads it: this is the coordinator's.
 
     Raises:
         ConfigError: it cannot be read, or is none.
     """
-    from clients.key_holder.material import public_key_of  # lazily: other runs need no cryptography
+    from clients.key_holder.public_half import public_half  # lazily: other runs need no cryptography
 
     try:
-        return public_key_of(Path(path))
-    except CryptoError as error:
-        message = f"aggregation.key_file = {path}: {error}"
+        return public_half(Path(path))
+    except ConfigError as error:
+        message = f"aggregation.key_file: {error}"
         raise ConfigError(message) from error
 
 
@@ -258,6 +258,7 @@ def _describe_encryption(
         "is_key_secure": key_bits >= _FEWEST_SECURE_BITS,
         "scheme": run.scheme,
         "key_holder": run.key_holder,
+        "is_holder_apart": run.key_holder == "process" and experiment.engine.kind == "processes",
         "sum_check": "signed" if run.is_signed else "trusted",
         "num_clients": cohort_size,
         "min_clients": max(aggregation.min_cohort, experiment.strategy.min_updates, threshold),

@@ -29,7 +29,6 @@ Example:
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 from msgspec import Meta, Struct
@@ -37,12 +36,11 @@ from msgspec import Meta, Struct
 from clients.key_holder.rules import certify
 from fedgdl.config import Experiment
 from fedgdl.crypto.masking import Identities
-from fedgdl.crypto.paillier import PaillierPublicKey
 from fedgdl.errors import ConfigError
 from fedgdl.wire.messages import ClientId
 from fedgdl.wire.paillier import KeyCertificate
 
-__all__ = ["MAX_SHARES", "KeyMaterial", "deal_material", "public_key_of", "require_shares", "usual_threshold"]
+__all__ = ["MAX_SHARES", "KeyMaterial", "deal_material", "require_shares", "usual_threshold"]
 
 MAX_SHARES: Final = 200
 """No key is dealt out in more shares: the factorial of their number stands in the exponents of a decryption."""
@@ -133,17 +131,6 @@ def deal_material(
     )
     certificate = certify(public_key, identities, session, len(holders), threshold)
     return KeyMaterial(certificate, shares=dict(zip(holders, shares, strict=True)))
-
-
-def public_key_of(path: Path) -> PaillierPublicKey:
-    """Returns the public half of a private key's file.
-
-    Raises:
-        CryptoError, ConfigError: see `fedgdl.crypto.paillier.private.read_private_key`.
-    """
-    from fedgdl.crypto.paillier.private import read_private_key  # lazily: whoever asks gets the public half alone
-
-    return read_private_key(path).public_key
 
 
 def usual_threshold(num_shares: int, cohort_size: int) -> int:

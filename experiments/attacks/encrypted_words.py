@@ -30,7 +30,7 @@ from experiments.attacks.words import Reading, read_words
 from fedgdl.config import AggregationConfig
 from fedgdl.crypto.paillier import Packing, PaillierPublicKey, read_ciphertexts
 from fedgdl.crypto.paillier.private import PaillierPrivateKey, generate, write_private_key
-from fedgdl.errors import RunFailed
+from fedgdl.errors import ConfigError, RunFailed
 from fedgdl.wire import decode_struct
 from fedgdl.wire.paillier import EncryptedUpdate, RoundAnnouncement
 
@@ -72,7 +72,17 @@ class EncryptedWords:
         write_private_key(self._path, self._private_key)
 
     def configure(self, config: AggregationConfig) -> AggregationConfig:
-        """Returns the aggregation, encrypted with the key, which a process of its own holds."""
+        """Returns the aggregation, encrypted with the key, which a key holder of its own has.
+
+        Raises:
+            ConfigError: somebody else is to have it; then the coordinator, or clients, might read more.
+        """
+        if (config.key_holder, config.sum_check) != ("process", "signed"):
+            message = (
+                'the attack is on key_holder = "process" with sum_check = "signed", and takes no others: '
+                f'got key_holder = "{config.key_holder}" and sum_check = "{config.sum_check}"'
+            )
+            raise ConfigError(message)
         config = replace(config, kind="paillier", key_holder="process", key_file=str(self._path), max_attempts=1)
         if self._key_bits < _SECURE_BITS:
             return replace(config, insecure_key_bits=self._key_bits)

@@ -142,9 +142,10 @@ def _configuration(history: RunHistory) -> str:
         f'aggregation "{aggregation.kind}"',
     ]
     if aggregation.is_encoded:
+        ring = "" if aggregation.kind == "paillier" else f", modulo 2^{aggregation.ring_bits}"
         parts.append(
             f"{aggregation.bits} bits of [-{aggregation.clip:g}, {aggregation.clip:g}], rounding "
-            f"{aggregation.rounding}, modulo 2^{aggregation.ring_bits}, largest weight {aggregation.max_weight:,}"
+            f"{aggregation.rounding}{ring}, largest weight {aggregation.max_weight:,}"
         )
     if aggregation.kind == "secagg":
         parts.append(_graph(experiment, history.protection or {}))

@@ -60,7 +60,7 @@ def words(
         typer.Option(
             min=128,
             max=8192,
-            help=f"Of the key against paillier; usually {_USUAL_KEY_BITS:,}, and fewer for trying out alone.",
+            help=f"Bits of the key against paillier; usually {_USUAL_KEY_BITS:,}, and fewer only to try it out.",
         ),
     ] = None,
     config: Annotated[str, typer.Option(help="The experiment whose data and training are used.")] = "spam",

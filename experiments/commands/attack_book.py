@@ -183,7 +183,8 @@ def _reading(update: dict[str, Any]) -> tuple[str, ...]:
 def _print_rounds(rounds: dict[str, Any]) -> None:
     name, count = rounds["decrypted_client"], len(rounds["clients"])
     typer.echo(
-        f"\n2. The book adds {count} encrypted models, and then decrypts {name}'s alone and divides it by {count}:\n"
+        f"\n2. As in the book, {count} encrypted models are added, and then {name}'s alone is decrypted and divided by "
+        f"{count}:\n"
     )
     published = rounds["published"]
     rows = []

@@ -65,7 +65,7 @@ def _print(path: Path, key: "PaillierPublicKey", *, as_json: bool) -> None:
         return
     typer.echo(f"{path}: a private key of {key.num_bits:,} bits, scheme {key.scheme}\nkey id {key.key_id}")
     if key.num_bits < 2048:
-        typer.secho("insecure: a modulus this short can be factored; for teaching alone", fg="yellow")
+        typer.secho("insecure: a modulus this short can be factored; for teaching only", fg="yellow")
 
 
 def _describe(path: Path, key: "PaillierPublicKey") -> dict[str, Any]:

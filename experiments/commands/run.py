@@ -259,7 +259,10 @@ def _table(history: "RunHistory", width: int) -> "Table":
     needed = _WIDTH_WITHOUT_CLIENTS + sum(max(len(client), _LOSS_WIDTH) + 2 for client in clients)
     shown = clients if needed <= width else []
     note = "under a name: the loss in that client's own training" if shown else "each client's loss: in history.jsonl"
-    if history.experiment.aggregation.is_private:
+    aggregation = history.experiment.aggregation
+    if aggregation.kind == "paillier" and aggregation.key_holder == "coordinator":
+        note += "\n(the simulator's truth: the coordinator holds the key and could read it)"
+    elif aggregation.is_private:
         note += "\n(the simulator's truth: the coordinator sees no single client's numbers)"
     every = history.experiment.evaluate_every
     if every > 1:

@@ -128,9 +128,13 @@ def _encryption_in_words(protection: Mapping[str, Any]) -> list[str]:
     """Returns who can decrypt, what, with which key, and how updates are packed; and what is not to be relied on."""
     fewest, is_signed = protection["min_clients"], protection["sum_check"] == "signed"
     forms = "forms it itself of signed updates" if is_signed else "takes the coordinator's word for what is in it"
+    is_apart = protection.get("is_holder_apart", True)
+    apart = (
+        "a process of its own" if is_apart else 'a key holder in the coordinator\'s process (engine.kind = "inline")'
+    )
     sums = f"one sum a round over {fewest:,} or more of {protection['num_clients']:,} clients"
     holder = {
-        "process": f"a process of its own holds the key; it opens {sums} and {forms}",
+        "process": f"{apart} holds the key; it opens {sums} and {forms}",
         "clients": f"all clients hold the key; each opens {sums} and {forms}",
         "threshold": f"{protection.get('threshold')} of {protection.get('population')} clients open {sums} together; "
         f"each {forms}",
@@ -186,17 +190,19 @@ def _count(number: int, noun: str) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Returns a time in seconds with two digits, or in minutes or hours where it is long.
+    """Returns a time with two digits or so, in seconds, or in minutes or hours where it is long.
 
     Example:
-        >>> [_duration(seconds) for seconds in (0.0049, 0.014, 3.72, 41.8, 601, 40_000)]
-        ['0.00 s', '0.01 s', '3.7 s', '42 s', '10 min', '11.1 h']
+        >>> [_duration(seconds) for seconds in (0.0049, 0.014, 3.72, 41.8, 95, 601, 40_000)]
+        ['0.00 s', '0.01 s', '3.7 s', '42 s', '1.6 min', '10 min', '11.1 h']
     """
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < 90:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+    if seconds < 5_400:
+        return f"{seconds / 60:.1f} min" if seconds < 597 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h"
 
 
 def _size(num_bytes: float) -> str:

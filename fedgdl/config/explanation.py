@@ -38,7 +38,7 @@ def expected(kind: inspect.Type) -> str:
         case inspect.LiteralType():
             text = f"{'one of ' if len(kind.values) > 1 else ''}{', '.join(map(shown, kind.values))}"
         case inspect.IntType():
-            text = f"a whole number{_range(kind)}"
+            text = f"{'an even' if kind.multiple_of == 2 else 'a whole'} number{_range(kind)}"
         case inspect.FloatType():
             text = f"a number{_range(kind)}"
         case inspect.BoolType():

@@ -6,11 +6,12 @@ import pytest
 from federation import LineTask, make_data, make_experiment
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from experiments import simulate
 from experiments.protection import count_examples, describe, settle, shares_not_reached
 from experiments.report.words import protection_in_words
-from fedgdl.config import AggregationConfig, Experiment, StrategyConfig
+from fedgdl.config import AggregationConfig, EngineConfig, Experiment, StrategyConfig
 from fedgdl.crypto.paillier import Packing
 from fedgdl.errors import ConfigError, DataError, TaskError
 from fedgdl.federated import FedAvg
@@ -239,7 +240,7 @@ def test_an_encrypted_run_says_how_updates_are_packed() -> None:
     [
         (
             {},
-            "a process of its own holds the key; it opens one sum a round over 3 or more of 5 clients and forms it",
+            'in the coordinator\'s process (engine.kind = "inline") holds the key; it opens one sum a round over 3',
             "",
         ),
         (
@@ -277,6 +278,13 @@ def test_an_encrypted_run_says_beforehand_who_can_decrypt(changes: dict[str, Any
         assert lines.pop(1) == f"encrypted aggregation: a coordinator that lies {lie}"
     assert lines[1] == "encrypted aggregation: a key of 256 bits can be factored: for teaching only"
     assert [line.partition(":")[0] for line in lines[2:]] == ["estimate", "estimate", "encoding"]
+
+
+def test_the_key_holder_is_a_process_of_its_own_where_workers_are() -> None:
+    inline = encrypted()[0]
+    apart = replace(inline, engine=EngineConfig("processes"))
+    found = describe(apart, FedAvg("num_examples"), LAYOUT, {f"c{number}": 10 for number in range(5)})
+    assert ": a process of its own holds the key; it opens one sum a round over" in protection_in_words(found)[0]
 
 
 def test_a_long_key_needs_no_warning() -> None:

@@ -12,7 +12,8 @@ from paillier_rounds import Cohort, names
 from rich.pretty import pretty_repr
 
 from clients.key_holder.decryptors import KeyShares, WholeKey
-from clients.key_holder.material import MAX_SHARES, KeyMaterial, deal_material, public_key_of, usual_threshold
+from clients.key_holder.material import MAX_SHARES, KeyMaterial, deal_material, usual_threshold
+from clients.key_holder.public_half import public_half
 from clients.key_holder.rules import check_certificate
 from fedgdl.crypto.masking import Identities
 from fedgdl.crypto.paillier import PaillierPublicKey, make_obfuscators
@@ -89,7 +90,7 @@ def test_a_key_file_is_used_where_clients_hold_the_key(tmp_path: Path) -> None:
     write_private_key(tmp_path / "key.json", key)
     cohort = Cohort(3, "clients", settings={"key_file": str(tmp_path / "key.json")})
     assert WholeKey(cohort.material).public_key == key.public_key
-    assert public_key_of(tmp_path / "key.json") == key.public_key
+    assert public_half(tmp_path / "key.json") == key.public_key
     cohort.play()
 
 

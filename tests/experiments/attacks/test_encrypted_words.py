@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ from experiments.attacks.encrypted_words import (
 from experiments.attacks.mailboxes import Email
 from experiments.attacks.masked_words import MaskedWords
 from experiments.attacks.protected_words import ProtectedRound, run_round
+from fedgdl.config import AggregationConfig
 from fedgdl.crypto.paillier import CiphertextSum, Packing, make_obfuscators
 from fedgdl.data import load_dataset
-from fedgdl.errors import RunFailed
+from fedgdl.errors import ConfigError, RunFailed
 from fedgdl.federated import ClientUpdate
 
 SYNTHETIC = ["data.source=synthetic-mail", "data.examples=300", "aggregation.min_cohort=2"]
@@ -99,6 +101,15 @@ def test_no_two_ciphertexts_are_the_same(a_round: ProtectedRound) -> None:
     found = [one for name in EMAILS for one in vector_of(a_round, name)]
     assert len(set(found)) == len(found)
     assert len(set(packed_update(a_round))) < len(packed_update(a_round)) / 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"key_holder": "coordinator", "insecure": True}, {"key_holder": "clients"}, {"sum_check": "trusted"}]
+)
+def test_an_attack_on_another_key_holder_is_refused(protocol: EncryptedWords, changes: dict[str, Any]) -> None:
+    """The coordinator that has the key, say, would read every word, and it would be said that it reads none."""
+    with pytest.raises(ConfigError, match=r"takes no others: got key_holder = "):
+        protocol.configure(AggregationConfig("paillier", **changes))
 
 
 def test_the_key_s_file_is_for_its_owner_alone(tmp_path: Path) -> None:

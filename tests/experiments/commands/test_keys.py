@@ -21,7 +21,7 @@ def test_a_new_key_is_made_and_shown(tmp_path: Path) -> None:
     assert made.stdout.splitlines() == [
         "key.json: a private key of 256 bits, scheme djn",
         f"key id {key.public_key.key_id}",
-        "insecure: a modulus this short can be factored; for teaching alone",
+        "insecure: a modulus this short can be factored; for teaching only",
     ]
     document = fedgdl_json("keys", "show", str(path), cwd=tmp_path)
     assert document == {

@@ -41,6 +41,28 @@ def test_a_run_leaves_all_its_files_and_a_readable_table(tmp_path: Path) -> None
     assert "round 2: 3 of 3 clients" in log
 
 
+@pytest.mark.parametrize(
+    ("key_holder", "words"),
+    [
+        (["process"], "the coordinator sees no single client's numbers"),
+        (["coordinator", "--set", "aggregation.insecure=true"], "the coordinator holds the key and could read it"),
+    ],
+)
+def test_the_table_says_whether_the_coordinator_could_know_what_is_in_it(
+    key_holder: list[str], words: str, tmp_path: Path
+) -> None:
+    keys = ["--set", "aggregation.kind=paillier", "--set", "aggregation.insecure_key_bits=256"]
+    holder, *more = key_holder
+    finished = fedgdl(
+        *("run", "spam", *SMALL, "--rounds", "1", *keys, "--set", f"aggregation.key_holder={holder}", *more),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0
+    text = " ".join(finished.stdout.split())
+    assert f"(the simulator's truth: {words})" in text
+    assert text.count("the simulator's truth") == 1
+
+
 def test_the_kept_config_repeats_the_run_bit_for_bit(tmp_path: Path) -> None:
     first = fedgdl_json("run", "spam", *SMALL, "--rounds", "2", "--out", "one", cwd=tmp_path)
     second = fedgdl_json("run", "one/config.toml", "--out", "two", cwd=tmp_path)

@@ -150,7 +150,7 @@ def test_a_round_lost_with_a_shared_worker_has_a_remedy(
 
 
 def test_an_estimate_is_told_in_units_that_fit() -> None:
-    seconds = {"key": 0.4, "prepare": 1.83, "encrypt": 672.0, "add": 0.09, "open": 7_400.0}
+    seconds = {"key": 0.4, "prepare": 1.83, "encrypt": 672.0, "add": 140.0, "open": 7_400.0}
     estimate = {
         "seconds": 8_074.3,
         "cpu_seconds": 33.3,
@@ -164,7 +164,7 @@ def test_an_estimate_is_told_in_units_that_fit() -> None:
     assert estimate_in_words(estimate) == [
         (
             "estimate: encryption takes 2.2 h with 3 workers on 1 core, 33 s of CPU (the key 0.40 s, tables 1.8 s, "
-            "encrypting 11 min, adding 0.09 s, opening 2.1 h); training comes on top"
+            "encrypting 11 min, adding 2.3 min, opening 2.1 h); training comes on top"
         ),
         "estimate: 478 kB up a client and round, 4.3 GB in all; tables of 39.7 MB in each worker's memory",
     ]

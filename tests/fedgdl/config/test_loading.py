@@ -270,6 +270,7 @@ NAME = "expected a string of letters, digits and _ . @ : + - (no spaces, at most
         ("data.test_fraction=0", "data.test_fraction = 0: expected a number above 0 and below 1"),
         ("data.test_fraction=nan", "data.test_fraction = nan: expected a number above 0 and below 1"),
         ("data.examples=9", "data.examples = 9: expected a whole number from 10 to 1000000"),
+        ("aggregation.key_bits=2049", "aggregation.key_bits = 2049: expected an even number from 2048 to 8192"),
         ("data.partition.shares=[0.5, inf]", "data.partition.shares[1] = inf: expected a number above 0 and at most 1"),
         ("data.partition.shares=0.5", "expected a list in which each element is a number above 0 and at most 1"),
         ("data.partition.clients=many", f"{COUNT}, or a list in which each element is a string of letters"),

@@ -93,7 +93,8 @@ def test_a_killed_key_holder_ends_a_round_at_most(start: Start, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_a_key_holder_that_is_killed_while_it_decrypts_opens_nothing(start: Start) -> None:
-    cohort = start(honest, size=2, parameters=100_000, settings={"insecure_key_bits": None, "key_bits": 2048})
+    """So much that it takes seconds on the fastest machine, of which half a second is enough to hear from it."""
+    cohort = start(honest, size=2, parameters=400_000, settings={"insecure_key_bits": None, "key_bits": 3072})
     assert cohort.opener is not None
     assert isinstance(cohort.opener._engine, ProcessEngine)
     heard: list[tuple[str, int, int]] = []

@@ -246,7 +246,7 @@ def test_the_program_says_what_protects_the_run_and_what_it_costs_before_it_star
     lines = finished.stderr.splitlines()
     assert lines[0].startswith(
         'encrypted aggregation: a key holder in the coordinator\'s process (engine.kind = "inline") holds the key; it '
-        "opens one sum a round over 3 or more of 4 clients and forms it itself of signed updates; key of 256 bits (djn), "
+        "opens one sum a round over 3 or more of 4 clients and forms it itself of signed updates; key of 256 bits ("
     )
     assert lines[1] == "encrypted aggregation: a key of 256 bits can be factored: for teaching only"
     assert lines[2].startswith("estimate: encryption takes ")

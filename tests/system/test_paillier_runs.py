@@ -8,13 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
+from opened_sums import assert_opened_sums_are_exact
 from program import fedgdl, fedgdl_json
 from tiny_task import TINY
 
-from clients.observer import vector_path
 from experiments import Callback, RunHistory, load_config, simulate
 from experiments.simulation import shipped_configs
 from fedgdl.config import AggregationConfig, EngineConfig
@@ -128,22 +127,7 @@ def test_every_shipped_experiment_takes_encrypted_aggregation(name: str, holder:
 
 
 def test_the_opened_sum_is_the_sum_of_the_vectors_before_they_were_encrypted(tmp_path: Path) -> None:
-    class Here(Callback):
-        def observer_folder(self, history: RunHistory) -> Path:
-            return tmp_path
-
-    recorder = Recorder(keep=True)
-    history = simulate(load_config("spam", [*FOUR, *PAILLIER]), [Here()], recorder=recorder, keep_vectors=True)
-    experiment = history.experiment
-    encoding = make_update_encoding(experiment, make_strategy(experiment.strategy), history.model.layout)
-    for record in history.rounds:
-        vectors = [np.load(vector_path(tmp_path, record.round_index, client.client_id)) for client in record.clients]
-        opened = recorder.sums[record.round_index]
-        expected = encoding.decode(sum(vectors[1:], vectors[0]), num_clients=4)
-        for name, values in expected.sums.items():
-            assert np.array_equal(opened.sums[name], values)
-    sent = [kept for kept in recorder.payloads if kept.stage == "encrypted input"]
-    assert len({kept.payload for kept in sent}) == len(sent) == 8
+    assert_opened_sums_are_exact([*FOUR, *PAILLIER], "encrypted input", tmp_path)
 
 
 # What is known of a run

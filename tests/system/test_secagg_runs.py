@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from federation import LineTask, make_data, make_experiment
 from msgspec.structs import replace
+from opened_sums import assert_opened_sums_are_exact
 from program import fedgdl, fedgdl_json
 from tiny_task import TINY
 
-from clients.observer import vector_path
 from experiments import Callback, RunHistory, load_config, simulate
 from experiments.simulation import shipped_configs
 from fedgdl.config import AggregationConfig, EngineConfig, Experiment, FaultConfig, FaultsConfig
 from fedgdl.errors import ConfigError
-from fedgdl.federated import make_strategy, make_update_encoding
 from server.recorder import Recorder
 
 EXACT = AggregationConfig(exact=True)
@@ -107,23 +105,7 @@ def test_large_cohorts_too(clients: int) -> None:
 
 
 def test_the_opened_sum_is_the_sum_of_the_vectors_before_they_were_masked(tmp_path: Path) -> None:
-    class Here(Callback):
-        def observer_folder(self, history: RunHistory) -> Path:
-            return tmp_path
-
-    recorder = Recorder(keep=True)
-    overrides = [*FOUR, "aggregation.kind=secagg"]
-    history = simulate(load_config("spam", overrides), [Here()], recorder=recorder, keep_vectors=True)
-    experiment = history.experiment
-    encoding = make_update_encoding(experiment, make_strategy(experiment.strategy), history.model.layout)
-    for record in history.rounds:
-        vectors = [np.load(vector_path(tmp_path, record.round_index, client.client_id)) for client in record.clients]
-        opened = recorder.sums[record.round_index]
-        expected = encoding.decode(sum(vectors[1:], vectors[0]), num_clients=4)
-        for name, values in expected.sums.items():
-            assert np.array_equal(opened.sums[name], values)
-        masked = [kept for kept in recorder.payloads if kept.stage == "masked input"]
-        assert len({kept.payload for kept in masked}) == len(masked) == 8
+    assert_opened_sums_are_exact([*FOUR, "aggregation.kind=secagg"], "masked input", tmp_path)
 
 
 # What is refused
